@@ -1,0 +1,204 @@
+"""An event before and after recording, and the line it becomes.
+
+`NewEvent` is what somebody wants recorded. `Event` is what was: it has a place in the log (`pos`),
+a place in its stream (`rev`) and the bytes of its line. They are two types, so that nothing can be
+mistaken for recorded.
+
+One event is one line of JSON, written once and served as written:
+
+    {"pos":1043,"time":"2026-11-23T23:37:42.130112Z","type":"AttemptStarted","v":1,"stream":"01a2…","rev":2,
+     "data":{"attempt":1},"private":{"payload":{}},"meta":{"n":"5d0c1f7a9b3e2246","actor":"worker:w-3f9a"}}
+
+| key       | rule |
+|-----------|------|
+| `pos`     | place in the whole log, from 1, growing; it is the event's id |
+| `time`    | when it was decided; raised to the last time in the log, so it never goes back |
+| `type`,`v`| PascalCase and past tense; version of this type's `data` |
+| `stream`  | the thing it happened to, `[A-Za-z0-9_-]{1,64}` |
+| `rev`     | its number in that stream: 1, 2, 3 … without gaps |
+| `data`    | the clear facts; every decision a fold needs is here |
+| `private` | payload, error text, result: no decision depends on it; optional |
+| `meta`    | `n`, a nonce drawn once per append; optional `actor`, `request`, `trace` |
+
+The keys stand in this order. That much is the *canonical* line: digests are defined on it, and
+every store can render it. A file adds framing after `meta` (`eventstore/file/segment.py`). Readers
+keep members they do not know.
+
+This module knows nothing of jobs and does no I/O.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+import orjson
+
+from eventstore.errors import TooLarge
+from eventstore.timestamp import Timestamp
+
+Json: TypeAlias = dict[str, Any]
+
+LINE_BYTES_MAX = (
+    65_535  # a canonical line: on every engine it fits a message, with room for framing
+)
+HEAD_BYTES_MAX = 256  # what `line_head` can take at most; a test holds it
+EVENTS_PER_APPEND_MAX = 1_000  # JetStream's limit for one atomic batch; ours stays at 2 or 3
+
+STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TYPE = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+_FRAMING = re.compile(rb'(?:,"more":true)?(?:,"commit":\d+)?,"crc":"[0-9a-f]{8}"\}$')
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """What somebody wants recorded: a fact of one type, decided at `time`."""
+
+    type: str
+    time: Timestamp
+    data: Json
+    private: Json | None = None
+    meta: Json = {}
+    v: int = 1
+
+
+class Head(NamedTuple):
+    """Where a stream ends, as its writer last knew it: revision and position of its last event."""
+
+    rev: int
+    pos: int
+
+
+NEW = Head(0, 0)  # the head of a stream that does not exist
+
+
+class Append(msgspec.Struct, frozen=True):
+    """Events for one stream, to be recorded all or none where the stream still ends at `expected`.
+
+    `nonce` says which append this is: the same nonce again is the same append again. `bodies` holds
+    each event's line from `"data"` on, which does not depend on the place it will get. Make one
+    with `prepare`.
+    """
+
+    stream: str
+    expected: Head
+    events: tuple[NewEvent, ...]
+    nonce: str
+    bodies: tuple[bytes, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes the lines will take at most."""
+        return sum(map(len, self.bodies)) + HEAD_BYTES_MAX * len(self.bodies)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A recorded event. `line` is the line as the store holds it, without its newline."""
+
+    pos: int
+    time: Timestamp
+    type: str
+    v: int
+    stream: str
+    rev: int
+    data: Json
+    private: Json | None
+    meta: Json
+    line: bytes
+
+    @property
+    def head(self) -> Head:
+        """The head of the stream once this event was its last."""
+        return Head(self.rev, self.pos)
+
+    @property
+    def nonce(self) -> str:
+        """Which append it came in."""
+        return str(self.meta.get("n", ""))
+
+
+def prepare(stream: str, expected: Head, events: Sequence[NewEvent], *, nonce: str) -> Append:
+    """An append, checked and encoded.
+
+    Raises TooLarge for an event whose line would exceed LINE_BYTES_MAX, TypeError for data that is
+    not JSON, ValueError for a stream name that is not one.
+    """
+    if not STREAM.fullmatch(stream):
+        raise ValueError(f"{stream!r} is not a stream name: {STREAM.pattern}")
+    assert 1 <= len(events) <= EVENTS_PER_APPEND_MAX, len(events)
+    bodies = tuple(_body(event, nonce) for event in events)
+    for event, body in zip(events, bodies, strict=True):
+        assert _TYPE.fullmatch(event.type), event.type
+        if len(body) + HEAD_BYTES_MAX > LINE_BYTES_MAX:
+            raise TooLarge(len(body) + HEAD_BYTES_MAX, LINE_BYTES_MAX)
+    return Append(stream, expected, tuple(events), nonce, bodies)
+
+
+def recorded(append: Append, *, pos: int, time: Timestamp) -> list[Event]:
+    """The events of an append once the store gave it its first position and its time; lines are
+    canonical.
+    """
+    return [
+        place(append, index, pos=pos + index, time=time, framing=b"}")
+        for index in range(len(append.events))
+    ]
+
+
+def place(append: Append, index: int, *, pos: int, time: Timestamp, framing: bytes) -> Event:
+    """Event number `index` of an append at its place in the log; `framing` closes its line."""
+    new = append.events[index]
+    rev = append.expected.rev + 1 + index
+    line = line_head(pos, time, new, append.stream, rev) + append.bodies[index] + framing
+    meta = {"n": append.nonce, **new.meta}
+    return Event(pos, time, new.type, new.v, append.stream, rev, new.data, new.private, meta, line)
+
+
+def line_head(pos: int, time: Timestamp, new: NewEvent, stream: str, rev: int) -> bytes:
+    """The line up to and without `"data"`: the part that depends on its place."""
+    return (
+        f'{{"pos":{pos},"time":"{time}","type":"{new.type}","v":{new.v},'
+        f'"stream":"{stream}","rev":{rev},'
+    ).encode()
+
+
+def decode(line: bytes) -> Event:
+    """The event of a line (with or without framing). Raises ValueError when it is not one."""
+    try:
+        found = _DECODER.decode(line)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    return Event(
+        found.pos, found.time, found.type, found.v, found.stream, found.rev,
+        found.data, found.private, found.meta, line,
+    )  # fmt: skip
+
+
+def canonical(line: bytes) -> bytes:
+    """The line without what a file adds to it: `pos` … `meta`."""
+    found = _FRAMING.search(line)
+    return line if found is None else line[: found.start()] + b"}"
+
+
+def latest(*times: Timestamp) -> Timestamp:
+    """The latest of some timestamps: they sort as text."""
+    return max(times)
+
+
+def _body(event: NewEvent, nonce: str) -> bytes:
+    private = b"" if event.private is None else b',"private":' + orjson.dumps(event.private)
+    meta = orjson.dumps({"n": nonce, **event.meta})
+    return b'"data":' + orjson.dumps(event.data) + private + b',"meta":' + meta
+
+
+class _Line(msgspec.Struct):
+    pos: int
+    time: Timestamp
+    type: str
+    v: int
+    stream: str
+    rev: int
+    data: Json
+    private: Json | None = None
+    meta: Json = {}
+
+
+_DECODER = msgspec.json.Decoder(_Line)

@@ -1,0 +1,175 @@
+r"""One file of lines: the on-disk format, in words and in code.
+
+    DATA/log-id                        the log's id, 32 hex digits, written and synced before the
+    first segment DATA/log/000000000001.jsonl        positions 1 … 65,536
+    DATA/log/000000065537.jsonl        positions 65,537 …
+
+A segment holds exactly SEGMENT_EVENTS events (the newest one fewer) and is named by its first
+position, so the line of position p is line `p - first + 1` of a file whose name follows from p.
+Each line is a canonical event (see `eventstore.event`) with framing after `meta`, ended by `\n`:
+
+| key      | rule |
+|----------|------|
+| `more`   | `true` on every event of an append but its last: a tail that ends on one is cut back |
+| `commit` | position of the first event of the commit (one write, one sync) the line went out in; |
+|          | left out where it is `pos` |
+| `crc`    | always last: CRC-32 of the bytes before `,"crc"`, 8 hex digits, seeded with that |
+|          | of `<log id>:<first position of the segment>` |
+
+The seed makes a misplaced segment, or a line swapped in from another log, as visible as a flipped
+bit. It is computed by the reader from what it already trusts, never read from the file it is to
+check.
+
+**Torn or damaged?** A commit is written only after the one before it was synced. So when a line at
+position p is bad and a good line after it has a `commit` above p, then p was durable before that
+commit was written: it has been damaged since, and nobody may repair it silently. If no such line
+exists, p belongs to the last commit, which was never acknowledged: it is torn, and may be cut.
+
+    …,"rev":2,"data":{"attempt":1},"meta":{"n":"5d0c1f7a9b3e2246"},"commit":1040,"crc":"9f3a61c2"}\n
+
+This module is pure: bytes in, verdict out. What to do about it is `recovery`'s and `reader`'s.
+"""
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from eventstore.event import Event, decode
+
+SEGMENT_EVENTS = 65_536  # 15-20 MB: quick to scan at a start, few files for a large log
+CRC_TAIL_BYTES = len(b',"crc":"9f3a61c2"}')
+NAME_DIGITS = 12
+
+_NAME = re.compile(r"(\d{12})\.jsonl")
+_MORE = re.compile(rb',"more":true(?:,"commit":\d+)?,"crc":"[0-9a-f]{8}"\}$')
+_COMMIT = re.compile(rb',"commit":(\d+),"crc":"[0-9a-f]{8}"\}$')
+_POS = re.compile(rb'\{"pos":(\d+),')
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A good line: its event, its framing, and where it starts in the file."""
+
+    event: Event
+    more: bool
+    commit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first bad line of a segment. `durable`: it was synced once, so this is damage; otherwise
+    it is torn.
+    """
+
+    pos: int
+    line: int
+    byte: int
+    found: str
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a segment's bytes hold: good lines from the start, and the first fault, if any."""
+
+    lines: list[Line]
+    fault: Fault | None
+
+
+def file_name(first: int) -> str:
+    """The file of the segment that starts at position `first`."""
+    return f"{first:0{NAME_DIGITS}}.jsonl"
+
+
+def first_of(name: str) -> int | None:
+    """The first position of a segment by its file name; None when it is not one."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def segment_of(pos: int, segment_events: int = SEGMENT_EVENTS) -> int:
+    """The first position of the segment that holds `pos`."""
+    return pos - (pos - 1) % segment_events
+
+
+def seed_of(log_id: str, first: int) -> int:
+    """What the checksums of a segment start from."""
+    return zlib.crc32(f"{log_id}:{first}".encode())
+
+
+def framing(open_line: bytes, *, more: bool, commit: int | None, seed: int) -> bytes:
+    """What closes a line: `open_line` is the canonical line without its closing brace."""
+    marks = b',"more":true' if more else b""
+    if commit is not None:
+        marks += b',"commit":%d' % commit
+    return marks + b',"crc":"%08x"}' % zlib.crc32(marks, zlib.crc32(open_line, seed))
+
+
+def scan(data: bytes, *, first: int, seed: int, sealed: bool) -> Scan:
+    """Read a segment from its start to its end or its first bad line.
+
+    `sealed`: a later segment holds a line, so every line of this one was durable.
+    """
+    lines: list[Line] = []
+    offset = 0
+    while offset < len(data):
+        pos = first + len(lines)
+        end = data.find(b"\n", offset)
+        raw = data[offset:] if end < 0 else data[offset:end]
+        line = None if end < 0 else good_line(raw, offset=offset, seed=seed)
+        if line is None or line.event.pos != pos:
+            found = _describe(raw, line, pos, ended=end >= 0)
+            durable = sealed or _later_commit_follows(data[offset:], pos, seed)
+            return Scan(lines, Fault(pos, len(lines) + 1, offset, found, durable))
+        lines.append(line)
+        offset = end + 1
+    return Scan(lines, None)
+
+
+def good_line(raw: bytes, *, offset: int, seed: int) -> Line | None:
+    """The line, when its checksum holds and it is an event; else None. `raw` has no newline."""
+    if not checksum_holds(raw, seed):
+        return None
+    try:
+        event = decode(raw)
+    except ValueError:
+        return None
+    commit = _COMMIT.search(raw)
+    return Line(event, bool(_MORE.search(raw)), int(commit[1]) if commit else event.pos, offset)
+
+
+def checksum_holds(raw: bytes, seed: int) -> bool:
+    """Whether the line ends in the CRC-32 of what is before it."""
+    body, tail = raw[:-CRC_TAIL_BYTES], raw[-CRC_TAIL_BYTES:]
+    return tail == b',"crc":"%08x"}' % zlib.crc32(body, seed)
+
+
+def whole_appends(lines: list[Line]) -> list[Line]:
+    """The lines up to the end of the last append that is whole."""
+    end = len(lines)
+    while end and lines[end - 1].more:
+        end -= 1
+    return lines[:end]
+
+
+def _later_commit_follows(data: bytes, pos: int, seed: int) -> bool:
+    """Whether a good line after the bad one at `pos` belongs to a commit that began after it."""
+    for raw in data.split(b"\n"):
+        line = good_line(raw, offset=0, seed=seed)
+        if line is not None and line.commit > pos:
+            return True
+    return False
+
+
+def _describe(raw: bytes, line: Line | None, pos: int, *, ended: bool) -> str:
+    if line is not None:
+        return f"expected position {pos}, found {line.event.pos}"
+    if not raw.strip(b"\0"):
+        return f"position {pos} is zeros"
+    if not ended:
+        return f"position {pos} has no end of line"
+    claimed = _POS.match(raw)
+    other = claimed is not None and int(claimed[1]) != pos
+    names = f" (it calls itself {claimed[1].decode()})" if claimed and other else ""
+    return f"the checksum of position {pos} does not hold{names}"

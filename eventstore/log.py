@@ -1,0 +1,211 @@
+"""EventLog: what everyone uses. One store below, and above it what every engine needs, written
+once.
+
+- **Group commit.** Appends that arrive while a commit is under way wait together and form the next
+  one. So one sync serves as many callers as there are, on every engine, and there is never more
+  than one commit in flight.
+- **Unknown outcomes.** When a driver cannot tell whether a commit landed, the identical appends are
+  sent again: a store answers an append it already has with its first result (C3), so this settles
+  it. After RETRIES we give up and say so: `OutcomeUnknown` then means that the append may be there
+  or may still land.
+- **Subscriptions.** Catch up, then follow, over any store: reading is the truth and `wait` only a
+  hint.
+- **Writers.** `begin` and `seal` record that a writer started and stopped.
+
+Not here: what events mean, when to try a *decision* again after a conflict (that is the caller's),
+and any knowledge of an engine.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from random import Random
+
+from eventstore import clock
+from eventstore.errors import (
+    Conflict,
+    NotWritten,
+    OutcomeUnknown,
+    StoreClosed,
+    StoreError,
+    StoreFailed,
+)
+from eventstore.event import NEW, Append, Event, Head, NewEvent, prepare
+from eventstore.store import (
+    COMMIT_BYTES_MAX,
+    COMMIT_EVENTS_MAX,
+    LOG_STREAM,
+    PAGE_MAX,
+    EventStore,
+    Result,
+)
+
+RETRY_DELAYS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 4)  # about 8 s: longer than a fail-over that goes well
+WAIT_S = 1.0  # a subscriber asks again at least this often, so a lost hint costs a second at most
+
+
+logger = logging.getLogger("joblog.log")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    append: Append
+    answer: asyncio.Future[list[Event]]
+
+
+class EventLog:
+    """Appends in groups, settled outcomes, subscriptions."""
+
+    def __init__(self, store: EventStore, *, dice: Random) -> None:
+        self._store = store
+        self._dice = dice
+        self._waiting: deque[_Waiting] = deque()
+        self._committing: asyncio.Task[None] | None = None
+        self._closed = False
+        # When (monotonic) the store last lacked room; None once it wrote again.
+        self.refused_at: float | None = None
+
+    async def append(self, stream: str, expected: Head, *events: NewEvent) -> list[Event]:
+        """Record events where the stream still ends at `expected`; return them as recorded, once
+        durable.
+
+        Raises Conflict, TooLarge, NotWritten, OutcomeUnknown, StoreFailed or StoreClosed.
+        Cancelling it leaves the events recorded wholly or not at all.
+        """
+        if self._closed:
+            raise StoreClosed
+        append = prepare(stream, expected, events, nonce=f"{self._dice.getrandbits(64):016x}")
+        waiting = _Waiting(append, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all(), name="group commit")
+        return await waiting.answer
+
+    async def read(self, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
+        """The whole log in order. See EventStore.read."""
+        return await self._store.read(after, limit)
+
+    async def read_stream(self, stream: str, after_rev: int = 0) -> list[Event]:
+        """One stream in order. See EventStore.read_stream."""
+        return await self._store.read_stream(stream, after_rev)
+
+    async def head(self) -> int:
+        """The position of the last event."""
+        return await self._store.head()
+
+    async def subscribe(self, after: int = 0) -> AsyncIterator[list[Event]]:
+        """Every event after a position, in order, for ever: pages while there are some, then as
+        they come.
+        """
+        while True:
+            page = await self._store.read(after)
+            if page:
+                yield page
+                after = page[-1].pos
+            else:
+                await self._store.wait(after, WAIT_S)
+
+    async def begin(self, version: str) -> int:
+        """Record that a writer of this version starts; return its epoch, 1 for a log's first
+        writer.
+        """
+        while True:
+            events = await self.read_stream(LOG_STREAM)
+            epoch = 1 + sum(event.type == "WriterStarted" for event in events)
+            started = NewEvent("WriterStarted", clock.now(), {"epoch": epoch, "version": version})
+            try:
+                await self.append(LOG_STREAM, events[-1].head if events else NEW, started)
+            except Conflict:
+                continue
+            return epoch
+
+    async def seal(self, epoch: int) -> None:
+        """Record that the writer of this epoch stopped in good order."""
+        events = await self.read_stream(LOG_STREAM)
+        sealed = NewEvent("LogSealed", clock.now(), {"epoch": epoch})
+        await self.append(LOG_STREAM, events[-1].head, sealed)
+
+    async def aclose(self) -> None:
+        """Finish the commits that callers wait for, then close the store."""
+        self._closed = True
+        if self._committing is not None:
+            await self._committing
+        await self._store.aclose()
+
+    async def _commit_all(self) -> None:
+        try:
+            while batch := self._take_batch():
+                await self._commit(batch)
+        finally:
+            self._committing = None
+
+    def _take_batch(self) -> list[_Waiting]:
+        """The next commit, within its limits. A second append to a stream waits: it expects what
+        the first leaves.
+        """
+        batch: list[_Waiting] = []
+        held: list[_Waiting] = []
+        streams: set[str] = set()
+        events = size = 0
+        while self._waiting:
+            waiting = self._waiting[0]
+            events += len(waiting.append.events)
+            size += waiting.append.size
+            if batch and (events > COMMIT_EVENTS_MAX or size > COMMIT_BYTES_MAX):
+                break
+            self._waiting.popleft()
+            if waiting.answer.cancelled():
+                continue
+            chosen = held if waiting.append.stream in streams else batch
+            chosen.append(waiting)
+            streams.add(waiting.append.stream)
+        self._waiting.extendleft(reversed(held))
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        results = await self._try([waiting.append for waiting in batch])
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(result, OutcomeUnknown):
+                result = await self._settle(waiting.append, result)  # noqa: PLW2901  the settled one replaces it
+            _answer(waiting.answer, result)
+        self._note_room(results)
+
+    def _note_room(self, results: list[Result]) -> None:
+        if any(isinstance(result, NotWritten) for result in results):
+            self.refused_at = clock.monotonic()
+        elif any(isinstance(result, list) for result in results):
+            self.refused_at = None
+
+    async def _settle(self, append: Append, unknown: OutcomeUnknown) -> Result:
+        """Send the identical append until its outcome is known. A store that failed can no longer
+        tell.
+        """
+        for delay in RETRY_DELAYS_S:
+            await asyncio.sleep(delay)
+            [result] = await self._try([append])
+            if isinstance(result, StoreFailed | StoreClosed):
+                break
+            if not isinstance(result, OutcomeUnknown):
+                return result
+        return unknown
+
+    async def _try(self, appends: list[Append]) -> list[Result]:
+        """Commit. What a driver raises instead of answering is the answer to every append."""
+        try:
+            return await self._store.commit(appends)
+        except StoreError as error:
+            return [error] * len(appends)
+        except Exception as error:
+            logger.exception("a commit failed in a way its driver does not know")
+            return [OutcomeUnknown(repr(error))] * len(appends)
+
+
+def _answer(answer: asyncio.Future[list[Event]], result: Result) -> None:
+    if answer.cancelled():
+        return
+    if isinstance(result, StoreError):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)

@@ -1,0 +1,48 @@
+"""A point in time, as text: RFC 3339, UTC, always six decimals.
+
+`2026-11-23T23:37:42.130112Z` is 27 characters whatever the instant, so timestamps sort as times,
+compare as times in SQL, in `grep` and in Python, and are the same bytes in the log, in memory and
+in an answer. That is why joblog passes this text around and not `datetime` objects: JSON encoders
+disagree about those (and refuse freezegun's), and every conversion is a chance to lose a digit.
+Arithmetic happens here, in two functions, and nowhere else.
+
+This module never asks what time it is; only `eventstore.clock` does.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+Timestamp: TypeAlias = str
+
+EPOCH: Timestamp = "1970-01-01T00:00:00.000000Z"
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """The text of an aware datetime, whatever its zone. Raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone, so it is not a point in time")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def parse(text: str) -> Timestamp:
+    """Any RFC 3339 text with a zone, normalised. Raises ValueError when it is not one.
+
+    >>> parse("2026-11-24T01:37:42+02:00")
+    '2026-11-23T23:37:42.000000Z'
+    """
+    try:
+        return timestamp(datetime.fromisoformat(text))
+    except OverflowError as error:  # year 0 or 10000 once moved to UTC
+        raise ValueError(f"{text!r} is out of range") from error
+
+
+def later(start: Timestamp, seconds: float) -> Timestamp:
+    """`seconds` after `start`, rounded to the microsecond. Raises OverflowError beyond the year
+    9999.
+    """
+    return timestamp(datetime.fromisoformat(start) + timedelta(seconds=seconds))
+
+
+def seconds_between(start: Timestamp, end: Timestamp) -> float:
+    """How long from `start` to `end`, in seconds; negative when `end` is earlier."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
