@@ -128,6 +128,7 @@ def prepare(stream: str, expected: Head, events: Sequence[NewEvent], *, nonce: s
     bodies = tuple(_body(event, nonce) for event in events)
     for event, body in zip(events, bodies, strict=True):
         assert _TYPE.fullmatch(event.type), event.type
+        assert "n" not in event.meta, "the nonce is the append's"
         if len(body) + HEAD_BYTES_MAX > LINE_BYTES_MAX:
             raise TooLarge(len(body) + HEAD_BYTES_MAX, LINE_BYTES_MAX)
     return Append(stream, expected, tuple(events), nonce, bodies)
@@ -164,7 +165,7 @@ def decode(line: bytes) -> Event:
     """The event of a line (with or without framing). Raises ValueError when it is not one."""
     try:
         found = _DECODER.decode(line)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from error
     return Event(
         found.pos, found.time, found.type, found.v, found.stream, found.rev,

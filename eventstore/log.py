@@ -6,8 +6,8 @@ once.
   than one commit in flight.
 - **Unknown outcomes.** When a driver cannot tell whether a commit landed, the identical appends are
   sent again: a store answers an append it already has with its first result (C3), so this settles
-  it. After RETRIES we give up and say so: `OutcomeUnknown` then means that the append may be there
-  or may still land.
+  it. After RETRY_DELAYS_S we give up and say so: `OutcomeUnknown` then means that the append may be
+  there or may still land.
 - **Subscriptions.** Catch up, then follow, over any store: reading is the truth and `wait` only a
   hint.
 - **Writers.** `begin` and `seal` record that a writer started and stopped.
@@ -131,7 +131,7 @@ class EventLog:
         """Finish the commits that callers wait for, then close the store."""
         self._closed = True
         if self._committing is not None:
-            await self._committing
+            await asyncio.wait([self._committing])  # unlike await, does not cancel it with us
         await self._store.aclose()
 
     async def _commit_all(self) -> None:
@@ -150,27 +150,33 @@ class EventLog:
         streams: set[str] = set()
         events = size = 0
         while self._waiting:
-            waiting = self._waiting[0]
+            waiting = self._waiting.popleft()
+            if waiting.answer.cancelled():
+                continue
+            if waiting.append.stream in streams:
+                held.append(waiting)
+                continue
             events += len(waiting.append.events)
             size += waiting.append.size
             if batch and (events > COMMIT_EVENTS_MAX or size > COMMIT_BYTES_MAX):
+                held.append(waiting)
                 break
-            self._waiting.popleft()
-            if waiting.answer.cancelled():
-                continue
-            chosen = held if waiting.append.stream in streams else batch
-            chosen.append(waiting)
+            batch.append(waiting)
             streams.add(waiting.append.stream)
         self._waiting.extendleft(reversed(held))
         return batch
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         results = await self._try([waiting.append for waiting in batch])
+        self._note_room(results)
+        unknown = []
         for waiting, result in zip(batch, results, strict=True):
             if isinstance(result, OutcomeUnknown):
-                result = await self._settle(waiting.append, result)  # noqa: PLW2901  the settled one replaces it
-            _answer(waiting.answer, result)
-        self._note_room(results)
+                unknown.append((waiting, result))
+            else:
+                _answer(waiting.answer, result)
+        if unknown:
+            await self._settle(unknown)
 
     def _note_room(self, results: list[Result]) -> None:
         if any(isinstance(result, NotWritten) for result in results):
@@ -178,18 +184,24 @@ class EventLog:
         elif any(isinstance(result, list) for result in results):
             self.refused_at = None
 
-    async def _settle(self, append: Append, unknown: OutcomeUnknown) -> Result:
-        """Send the identical append until its outcome is known. A store that failed can no longer
-        tell.
+    async def _settle(self, unknown: list[tuple[_Waiting, OutcomeUnknown]]) -> None:
+        """Send the identical appends together until each is recorded or in conflict. Nothing else
+        settles them: that a *later* try was not written says nothing about the first.
         """
         for delay in RETRY_DELAYS_S:
             await asyncio.sleep(delay)
-            [result] = await self._try([append])
-            if isinstance(result, StoreFailed | StoreClosed):
+            results = await self._try([waiting.append for waiting, _ in unknown])
+            still = []
+            for (waiting, first), result in zip(unknown, results, strict=True):
+                if isinstance(result, list | Conflict):
+                    _answer(waiting.answer, result)
+                else:
+                    still.append((waiting, first))
+            unknown = still
+            if not unknown or any(isinstance(r, StoreFailed | StoreClosed) for r in results):
                 break
-            if not isinstance(result, OutcomeUnknown):
-                return result
-        return unknown
+        for waiting, first in unknown:
+            _answer(waiting.answer, first)
 
     async def _try(self, appends: list[Append]) -> list[Result]:
         """Commit. What a driver raises instead of answering is the answer to every append."""

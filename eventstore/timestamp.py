@@ -9,12 +9,15 @@ Arithmetic happens here, in two functions, and nowhere else.
 This module never asks what time it is; only `eventstore.clock` does.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 Timestamp: TypeAlias = str
 
 EPOCH: Timestamp = "1970-01-01T00:00:00.000000Z"
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -25,13 +28,16 @@ def timestamp(moment: datetime) -> Timestamp:
 
 
 def parse(text: str) -> Timestamp:
-    """Any RFC 3339 text with a zone, normalised. Raises ValueError when it is not one.
+    """Any RFC 3339 text, which has a zone, normalised; digits beyond the microsecond are cut.
+    Raises ValueError when it is not one.
 
     >>> parse("2026-11-24T01:37:42+02:00")
     '2026-11-23T23:37:42.000000Z'
     """
+    if not _RFC_3339.fullmatch(text):  # `fromisoformat` knows week dates and any separator
+        raise ValueError(f"{text!r} is not an RFC 3339 time")
     try:
-        return timestamp(datetime.fromisoformat(text))
+        return timestamp(datetime.fromisoformat(text.upper()))
     except OverflowError as error:  # year 0 or 10000 once moved to UTC
         raise ValueError(f"{text!r} is out of range") from error
 

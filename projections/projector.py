@@ -76,6 +76,7 @@ class Projector:
 
     async def follow(self) -> None:
         """Take in events as they come, for ever. Raises what the log raises when it fails."""
+        self._flush_soon()  # what catching up left
         async for events in self._log.subscribe(self.position):
             self.apply(events)
             self._flush_soon()
@@ -116,12 +117,23 @@ class Projector:
 
     async def flush(self) -> None:
         """Write to disk what changed. A failure is not fatal: the rows stay in memory until the
-        next time.
+        next time. A caller that is cancelled does not stop it.
         """
+        if self.position != self._table.checkpoint:
+            await asyncio.shield(asyncio.ensure_future(self._flush()))
+
+    def get(self, job_id: str) -> Job | None:
+        """The job as of `position`; None when there is none."""
+        return self._board.get(job_id) or self._table.get(job_id)
+
+    async def page(self, wanted: Filter, *, before: int | None, limit: int) -> list[Job]:
+        """Jobs as of `position`, newest first; see JobTable.page."""
+        await self.flush()
+        return await self._offload.run(lambda: self._table.page(wanted, before=before, limit=limit))
+
+    async def _flush(self) -> None:
         async with self._flushing:
-            if self._flush_timer is not None:
-                self._flush_timer.cancel()
-                self._flush_timer = None
+            self._stop_flush_timer()
             position = self.position
             if position == self._table.checkpoint:
                 return
@@ -133,15 +145,6 @@ class Projector:
                 logger.warning("jobs.sqlite could not be written (will be tried again): %s", error)
             else:
                 self._table.end_flush(position)
-
-    def get(self, job_id: str) -> Job | None:
-        """The job as of `position`; None when there is none."""
-        return self._board.get(job_id) or self._table.get(job_id)
-
-    async def page(self, wanted: Filter, *, before: int | None, limit: int) -> list[Job]:
-        """Jobs as of `position`, newest first; see JobTable.page."""
-        await self.flush()
-        return await self._offload.run(lambda: self._table.page(wanted, before=before, limit=limit))
 
     def _apply(self, event: Event) -> None:
         before = None if event.rev == 1 else self.get(event.stream)
@@ -157,14 +160,20 @@ class Projector:
             _wake(future)
 
     def _flush_soon(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._flush_timer is None:
-            at_once = self._table.unflushed >= FLUSH_ROWS_MAX
-            self._flush_timer = loop.call_later(0 if at_once else FLUSH_EVERY_S, self._start_flush)
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(FLUSH_EVERY_S, self._start_flush)
+        if self._table.unflushed >= FLUSH_ROWS_MAX and not self._flushing.locked():
+            self._start_flush()
 
     def _start_flush(self) -> None:
-        self._flush_timer = None
-        self._flush_task = asyncio.get_running_loop().create_task(self.flush(), name="flush jobs")
+        self._stop_flush_timer()
+        self._flush_task = asyncio.get_running_loop().create_task(self._flush(), name="flush jobs")
+
+    def _stop_flush_timer(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -14,9 +14,11 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 import orjson
@@ -31,6 +33,7 @@ MEMORY = ":memory:"
 
 _SCHEMA = files("projections").joinpath("table.sql").read_text()
 _DECODER = msgspec.json.Decoder(Job)
+_UNSOUND = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR}  # junk, or others'
 
 
 class Filter(NamedTuple):
@@ -126,10 +129,11 @@ class JobTable:
         try:
             database.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", rows)
             database.execute("UPDATE state SET checkpoint = ?", (checkpoint,))
+            database.execute("COMMIT")
         except BaseException:
-            database.execute("ROLLBACK")
+            if database.in_transaction:  # SQLite itself ends it after some failures
+                database.execute("ROLLBACK")
             raise
-        database.execute("COMMIT")
 
     def end_flush(self, checkpoint: int) -> None:
         """What was set aside is on disk."""
@@ -149,10 +153,14 @@ class JobTable:
             self._writing.close()
 
     def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        """A connection to read by and one to write by. A file that is not sound is thrown away."""
+        """A connection to read by and one to write by. A file that is not sound is thrown away; one
+        that cannot be used just now (locked, no room) is not: it is a witness.
+        """
         try:
             return self._opened()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _UNSOUND:
+                raise
             for suffix in ("", "-wal", "-shm"):
                 Path(self._path + suffix).unlink(missing_ok=True)
             return self._opened()
@@ -163,8 +171,8 @@ class JobTable:
             writing.executescript(_SCHEMA)
             values = (self._log_id, FOLD_VERSION)
             writing.execute("INSERT OR IGNORE INTO state VALUES (1, ?, ?, 0)", values)
-            [fold] = writing.execute("SELECT fold FROM state").fetchone()
-            if fold != FOLD_VERSION:
+            log_id, fold = writing.execute("SELECT log_id, fold FROM state").fetchone()
+            if fold != FOLD_VERSION and log_id == self._log_id:
                 writing.execute("DELETE FROM jobs")
                 writing.execute("UPDATE state SET fold = ?, checkpoint = 0", (FOLD_VERSION,))
         except sqlite3.DatabaseError:
@@ -178,12 +186,45 @@ class JobTable:
         query = "SELECT log_id, checkpoint FROM state"
         log_id, checkpoint = self._reading.execute(query).fetchone()
         if log_id != self._log_id:
+            self.close()
             raise StoreCorrupt(
                 f"these jobs belong to log {log_id}, the log here is {self._log_id}",
                 file=self._path,
                 hint="If log/ is the right one, delete jobs.sqlite and start again",
             )
         return int(checkpoint)
+
+
+class Saved(NamedTuple):
+    """What a table's file holds: whose jobs, made by which fold, up to where; oldest first."""
+
+    log_id: str
+    fold: int
+    checkpoint: int
+    jobs: Iterator[Job]
+
+
+@contextmanager
+def saved(path: str) -> Iterator[Saved]:
+    """A table's file as it is at this moment, for who compares; somebody else may be writing it.
+
+    Raises sqlite3.Error when there is none, or none that can be read.
+    """
+    with closing(read_only(path)) as database:
+        database.execute("BEGIN")  # all that follows is of one moment
+        state = database.execute("SELECT log_id, fold, checkpoint FROM state").fetchone()
+        docs = database.execute("SELECT doc FROM jobs ORDER BY created_pos")
+        log_id, fold, checkpoint = state
+        yield Saved(log_id, fold, checkpoint, (_DECODER.decode(doc) for (doc,) in docs))
+
+
+def read_only(path: str) -> sqlite3.Connection:
+    """A connection that leaves no trace. SQLite would make files beside the one it reads, unless it
+    is told that nobody writes, which is so where there is no write-ahead log.
+    """
+    written = Path(path + "-wal").exists()
+    mode = "mode=ro&readonly_shm=1" if written else "mode=ro&immutable=1"
+    return sqlite3.connect(f"file:{quote(path)}?{mode}", uri=True, isolation_level=None)
 
 
 def facts(job: Job) -> dict[str, Any]:

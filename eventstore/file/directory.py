@@ -16,7 +16,7 @@ from eventstore.errors import StoreCorrupt, Unsupported
 from eventstore.file.disk import NETWORK_FILESYSTEMS, Disk
 from eventstore.file.reader import read_whole
 from eventstore.file.recovery import rewrite
-from eventstore.file.segment import file_name
+from eventstore.file.segment import file_name, first_of
 
 CACHES = ("index.sqlite", "jobs.sqlite")
 
@@ -66,7 +66,8 @@ def read_log_id(disk: Disk, root: str) -> str:
 def _identity(disk: Disk, root: str, dice: Random) -> str:
     """The id of the log here; a new one when there is nothing here at all."""
     names = set(disk.listdir(root))
-    segments = disk.listdir(f"{root}/log") if "log" in names else []
+    found = disk.listdir(f"{root}/log") if "log" in names else []
+    segments = [name for name in found if first_of(name) is not None]
     caches = sorted(names & set(CACHES))
     if "log-id" in names:
         log_id = read_log_id(disk, root)

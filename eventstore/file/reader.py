@@ -29,6 +29,7 @@ from eventstore.file.segment import (
 )
 
 CHUNK_BYTES = 256 * 1024  # a thousand lines or so: one page is one or two reads
+LINE_CHUNK_BYTES = 4 * 1024  # most lines are a tenth of it
 RESUME_POINTS_MAX = 64  # how many followers need no search for their place
 VERIFY_HINT = (
     "Nothing was changed. `joblog verify` lists all damage; restore the file from a backup"
@@ -118,33 +119,29 @@ class Reader:
                 "the segment is missing", file=self.path(first), hint=VERIFY_HINT
             ) from None
         try:
-            lines, fault = self._good_lines(handle, first, after, stop)
+            lines = self._good_lines(handle, first, after, stop)
         finally:
             self._disk.close(handle)
-        if fault or (after + len(lines) < stop and not at_rest):
-            self._judge(first, fault=fault, at_rest=at_rest)
+        if after + len(lines) < stop:
+            self._judge(first, needed=None if at_rest else stop)
         return lines
 
-    def _good_lines(
-        self, handle: int, first: int, after: int, stop: int
-    ) -> tuple[list[Line], bool]:
-        """The good lines wanted, and whether a bad one (or no more) ended them."""
+    def _good_lines(self, handle: int, first: int, after: int, stop: int) -> list[Line]:
+        """The lines wanted, up to the first bad one."""
         seed = seed_of(self.log_id, first)
         lines: list[Line] = []
-        pos, end = self._start(first, after), 0
-        for offset, raw in self._raw_lines(handle, pos[1]):
-            here = pos[0] + end
-            end += 1
+        start, start_offset = self._start(first, after)
+        for here, (offset, raw) in enumerate(self._raw_lines(handle, start_offset), start):
             if here <= after:
                 continue
             line = good_line(raw, offset=offset, seed=seed)
             if line is None or line.event.pos != here:
-                return lines, True
+                break
             lines.append(line)
             if here == stop:
                 self._remember(here + 1, offset + len(raw) + 1)
                 break
-        return lines, False
+        return lines
 
     def _start(self, first: int, after: int) -> tuple[int, int]:
         """A position at or before `after` + 1 whose offset is known, and that offset."""
@@ -156,13 +153,15 @@ class Reader:
         while len(self._resume) > RESUME_POINTS_MAX:
             del self._resume[next(iter(self._resume))]
 
-    def _raw_lines(self, handle: int, offset: int) -> Iterator[tuple[int, bytes]]:
+    def _raw_lines(
+        self, handle: int, offset: int, chunk_bytes: int = CHUNK_BYTES
+    ) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of each line that has its end; what follows the last newline is a bad
         line.
         """
         rest = b""
         start = offset
-        while chunk := self._disk.read(handle, start + len(rest), CHUNK_BYTES):
+        while chunk := self._disk.read(handle, start + len(rest), chunk_bytes):
             *whole, rest = (rest + chunk).split(b"\n")
             for raw in whole:
                 yield start, raw
@@ -174,31 +173,34 @@ class Reader:
         first = segment_of(place.pos, self._segment_events)
         handle = self._disk.open(self.path(first))
         try:
-            for offset, raw in self._raw_lines(handle, place.offset):
-                line = good_line(raw, offset=offset, seed=seed_of(self.log_id, first))
-                if line is not None and line.event.pos == place.pos:
-                    return line
-                break
+            offset, raw = next(
+                self._raw_lines(handle, place.offset, LINE_CHUNK_BYTES), (place.offset, b"")
+            )
+            line = good_line(raw, offset=offset, seed=seed_of(self.log_id, first))
+            if line is not None and line.event.pos == place.pos:
+                return line
         finally:
             self._disk.close(handle)
-        self._judge(first, fault=True, at_rest=False)
+        self._judge(first, needed=place.pos)
         raise StoreCorrupt(
             f"position {place.pos} is not at byte {place.offset}",
             file=self.path(first),
             hint=BAD_INDEX_HINT,
         )
 
-    def _judge(self, first: int, *, fault: bool, at_rest: bool) -> None:
-        """Raise if a segment is damaged or ends early; a torn tail of a log at rest is neither."""
-        followed = self._is_followed(first)
-        lines, found = self.scan_segment(first, sealed=followed or not at_rest)
+    def _judge(self, first: int, *, needed: int | None) -> None:
+        """Raise if a segment is damaged, or ends before `needed`, the last position synced.
+        For a log at rest that is not known: then a torn tail of the newest segment is its end.
+        """
+        if needed is None and self._is_followed(first):
+            needed = first + self._segment_events - 1
+        lines, found = self.scan_segment(first, sealed=needed is not None)
         if found is not None and found.durable:
             raise self.corrupt(first, found)
-        if followed and len(lines) < self._segment_events:
+        if needed is not None and first + len(lines) <= needed:
             at = lines[-1].offset + len(lines[-1].event.line) + 1 if lines else 0
             ends = Fault(first + len(lines), len(lines) + 1, at, "the segment ends early", True)
             raise self.corrupt(first, ends)
-        assert at_rest or fault or found is None
 
     def _is_followed(self, first: int) -> bool:
         return any(other > first for other in self.segments())

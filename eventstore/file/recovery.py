@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from eventstore.errors import StoreCorrupt
 from eventstore.file.disk import Disk
 from eventstore.file.reader import VERIFY_HINT, Reader, read_whole
-from eventstore.file.segment import Line, scan, seed_of, whole_appends
+from eventstore.file.segment import Line, early_end, scan, seed_of, whole_appends
 
 logger = logging.getLogger("joblog.log")
 
@@ -53,7 +53,9 @@ def recover(
     lines, fault = reader.scan_segment(before, sealed=True)
     if fault is not None:
         raise reader.corrupt(before, fault)
-    if not lines or not lines[-1].more:
+    if len(lines) < segment_events:  # the newer one was begun only when this one was full
+        raise reader.corrupt(before, early_end(before, lines))
+    if not lines[-1].more:
         return found
     # The append that straddles the two never arrived whole. The newer file goes first: while it
     # exists, it says that the older one is full.

@@ -32,6 +32,7 @@ This module is pure: bytes in, verdict out. What to do about it is `recovery`'s 
 
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eventstore.event import Event, decode
@@ -145,6 +146,12 @@ def checksum_holds(raw: bytes, seed: int) -> bool:
     return tail == b',"crc":"%08x"}' % zlib.crc32(body, seed)
 
 
+def early_end(first: int, lines: list[Line]) -> Fault:
+    """The fault of a segment that was full once and has only these lines."""
+    at = lines[-1].offset + len(lines[-1].event.line) + 1 if lines else 0
+    return Fault(first + len(lines), len(lines) + 1, at, "the segment ends early", True)
+
+
 def whole_appends(lines: list[Line]) -> list[Line]:
     """The lines up to the end of the last append that is whole."""
     end = len(lines)
@@ -155,11 +162,16 @@ def whole_appends(lines: list[Line]) -> list[Line]:
 
 def _later_commit_follows(data: bytes, pos: int, seed: int) -> bool:
     """Whether a good line after the bad one at `pos` belongs to a commit that began after it."""
-    for raw in data.split(b"\n"):
-        line = good_line(raw, offset=0, seed=seed)
-        if line is not None and line.commit > pos:
-            return True
-    return False
+    return any(line.commit > pos for line in good_lines(data, seed=seed))
+
+
+def good_lines(data: bytes, *, seed: int) -> Iterator[Line]:
+    """Every good line in these bytes, also one that follows a line whose newline was damaged."""
+    for found in _POS.finditer(data):
+        start, end = found.start(), data.find(b"\n", found.start())
+        line = good_line(data[start : end if end >= 0 else None], offset=start, seed=seed)
+        if line is not None:
+            yield line
 
 
 def _describe(raw: bytes, line: Line | None, pos: int, *, ended: bool) -> str:

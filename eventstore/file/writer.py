@@ -107,7 +107,7 @@ class Writer:
                 raise self._poison(f"writing the log failed: {error}") from error
             try:
                 self._go_back(start)
-            except OSError as cut:
+            except (OSError, _SyncFailedError) as cut:
                 raise self._poison(f"cutting back a failed write failed: {cut}") from cut
             raise NotWritten(errno.errorcode[error.errno or 0]) from error
 
@@ -176,12 +176,21 @@ class Writer:
                 raise OSError(errno.EIO, "write takes no bytes")
             written += count
         self._size += len(data)
+        self._sync()
+        if fresh:
+            self._sync_names()
+
+    def _sync(self) -> None:
         try:
             self._disk.datasync(self._handle)
-            if fresh:
-                self._disk.syncdir(f"{self._root}/log")
         except OSError as error:
             raise _SyncFailedError(f"syncing the log failed: {error}") from error
+
+    def _sync_names(self) -> None:
+        try:
+            self._disk.syncdir(f"{self._root}/log")
+        except OSError as error:
+            raise _SyncFailedError(f"syncing the log's directory failed: {error}") from error
 
     def _next_segment(self, first: int) -> None:
         handle = self._disk.create(self._reader.path(first))
@@ -193,10 +202,10 @@ class Writer:
         if self._first != end.first:
             self._disk.close(self._handle)
             self._disk.unlink(self._reader.path(self._first))
-            self._disk.syncdir(f"{self._root}/log")
+            self._sync_names()
             self._handle = self._disk.open(self._reader.path(end.first))
         self._disk.truncate(self._handle, end.size)
-        self._disk.datasync(self._handle)
+        self._sync()
         self._first, self._size, self.head = end.first, end.size, end.head
 
     def _require_untouched(self) -> None:
