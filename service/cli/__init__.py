@@ -1,0 +1,45 @@
+"""The command line: `joblog COMMAND`, for people at a terminal and for scripts.
+
+Data goes to stdout, everything else to stderr. On a terminal data is a table, in a pipe it is JSON
+lines, and `--json` forces those; see `group` for the exit codes. Commands that change something ask
+a running server; those that look at jobs do too, or read the files when none runs; `tail`, `replay`
+and `verify` always read the files, and never write.
+
+Made with click, which uvicorn brings along anyway.
+"""
+
+import click
+
+from service.cli.group import Commands, Entry
+from service.version import VERSION
+
+COMMANDS = {
+    "serve": Entry("service.cli.serve", "serve_jobs", "Take jobs over HTTP and run them."),
+    "enqueue": Entry(
+        "service.cli.enqueue", "enqueue_jobs", "Give the server a job to do, or many."
+    ),
+    "show": Entry("service.cli.jobs", "show_job", "Show a job, as it is or as it was."),
+    "list": Entry("service.cli.jobs", "list_jobs", "List jobs, the newest first."),
+    "history": Entry("service.cli.jobs", "show_history", "Show all that happened to a job."),
+    "cancel": Entry("service.cli.change", "cancel_job", "Cancel a job that has not begun."),
+    "retry": Entry("service.cli.change", "retry_job", "Try a failed or cancelled job again."),
+    "tail": Entry("service.cli.tail", "tail_log", "Show the log, or its end."),
+    "replay": Entry("service.cli.replay", "replay_log", "Compute all jobs anew from the log."),
+    "verify": Entry("service.cli.verify", "verify_log", "Check every line of the log."),
+}
+
+EPILOG = """\b
+Every option can be given as a variable: --data as JOBLOG_DATA, and so on.
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the log is damaged.
+"""
+
+
+@click.command(cls=Commands, entries=COMMANDS, epilog=EPILOG)
+@click.version_option(VERSION, prog_name="joblog", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Background jobs whose every state change is on the record."""
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="joblog")

@@ -1,0 +1,142 @@
+"""Where jobs are looked up: at the server when there is one, else in the files.
+
+Both give the same documents and the same lines, so a command does not care which it has. A job *as
+of* an earlier moment is the fold of its events up to then, whichever of the two they came from.
+
+Nothing here prints.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from eventstore.event import Event, decode
+from eventstore.timestamp import parse
+from projections.job import Job, Status, fold
+from projections.table import PAGE_MAX, Filter
+from service.cli.client import Client, job_path
+from service.cli.failure import Failure, Misuse
+from service.cli.files import LogFiles, Replay
+from service.cli.place import Place
+from service.web.document import document
+
+_NEXT = re.compile(r'<([^>]*)>; rel="next"')
+
+
+class Source(Protocol):
+    """Knows jobs."""
+
+    def job(self, job_id: str) -> Any:
+        """The document of a job. Raises Failure when there is none."""
+        ...
+
+    def history(self, job_id: str) -> list[Event]:
+        """All its events, oldest first. Raises Failure when there is none."""
+        ...
+
+    def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
+        """Documents of jobs, newest first."""
+        ...
+
+
+def source_of(place: Place) -> Source:
+    """The server, or else the files."""
+    url = place.server()
+    return AtServer(Client(url)) if url else InFiles(place.require_root())
+
+
+def as_it_was(history: list[Event], moment: str) -> Any:
+    """The document of a job as it was: up to a position, or not later than a time.
+
+    Raises Failure when it did not exist then.
+    """
+    if moment.isascii() and moment.isdigit():
+        position = int(moment)
+        then = takewhile(lambda event: event.pos <= position, history)
+    else:
+        time = _time(moment)
+        then = takewhile(lambda event: event.time <= time, history)
+    job = fold(then)
+    if job is None:
+        created = f"position {history[0].pos}, {history[0].time}"
+        raise Failure(f"there was no job {history[0].stream} yet: it was created at {created}")
+    return _document(job)
+
+
+class AtServer:
+    """Jobs as a server tells them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def job(self, job_id: str) -> Any:
+        """See Source."""
+        return self._client.get(job_path(job_id)).json()
+
+    def history(self, job_id: str) -> list[Event]:
+        """See Source."""
+        answer = self._client.get(job_path(job_id, "events"), Accept="application/x-ndjson")
+        return [decode(line) for line in answer.body.splitlines()]
+
+    def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
+        """See Source. Follows the links from page to page."""
+        wanted = {"status": status, "kind": kind, "limit": min(limit, PAGE_MAX)}
+        path = "/jobs?" + urlencode({name: value for name, value in wanted.items() if value})
+        while path and limit > 0:
+            answer = self._client.get(path)
+            page = answer.json()["jobs"][:limit]
+            yield from page
+            limit -= len(page)
+            link = _NEXT.search(answer.headers.get("link", ""))
+            path = _path(link[1]) if link else ""
+
+
+class InFiles:
+    """Jobs as the log's files hold them."""
+
+    def __init__(self, root: str) -> None:
+        self._log = LogFiles(root)
+
+    def job(self, job_id: str) -> Any:
+        """See Source."""
+        job = fold(self.history(job_id))
+        assert job is not None
+        return _document(job)
+
+    def history(self, job_id: str) -> list[Event]:
+        """See Source."""
+        events = self._log.of_stream(job_id)
+        if not events or events[0].type != "JobCreated":
+            raise Failure(f"there is no job {job_id}")
+        return events
+
+    def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
+        """See Source. Replays the whole log for it."""
+        replay = Replay(self._log)
+        asyncio.run(replay.run())
+        wanted = Filter(status=Status(status) if status else None, kind=kind)
+        for job in replay.table.page(wanted, before=None, limit=limit):
+            yield _document(job)
+
+
+def _document(job: Job) -> Any:
+    return msgspec.to_builtins(document(job))
+
+
+def _path(link: str) -> str:
+    """The path and query of a link; a server names no other server."""
+    parts = urlsplit(link)
+    return f"{parts.path}?{parts.query}"
+
+
+def _time(text: str) -> str:
+    try:
+        return parse(text)
+    except ValueError as error:
+        hint = "a position, or a time with its zone, as 2026-11-23T23:37:42Z"
+        raise Misuse(f"--as-of {text}: give {hint}") from error

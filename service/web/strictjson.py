@@ -1,0 +1,135 @@
+"""JSON that means the same to everyone: read strictly, refused with the byte where it goes wrong.
+
+RFC 8259 leaves open what a reader does with a member given twice, with half a surrogate pair, with
+numbers that no double holds, and readers differ. Whoever can make two readers see two documents
+can slip past one of them; so none of this gets in (RFC 7493, "I-JSON", draws the same line):
+
+| refused                  | because |
+|--------------------------|---------|
+| bytes that are not UTF-8, a byte order mark | there is one encoding |
+| a member given twice     | some readers take the first, some the last |
+| half a surrogate pair    | it is no character, and cannot be encoded again |
+| U+0000                   | databases and C cut a text there |
+| NaN, Infinity, 1e999     | not JSON; not a number once written again |
+| integers beyond ±2^53    | JavaScript would read another one |
+| nesting over 64          | readers have stacks |
+
+msgspec's C decoder checks the grammar. `_inspect` then goes over the tokens that matter (strings,
+numbers, brackets), because no decoder reports all of the above with a place. Types are not its
+matter: see `body`.
+"""
+
+import math
+import re
+from typing import Any
+
+import msgspec
+
+DEPTH_MAX = 64
+INTEGER_MAX = 2**53
+
+# An unclosed string reaches to the end, and nothing is tried twice: linear time, whatever is sent.
+_TOKEN = re.compile(
+    rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))(?P<member>[ \t\r\n]*+:)?'
+    rb"|(?P<number>-?[0-9]++(?P<fraction>(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?))"
+    rb"|(?P<open>[{\[])|(?P<close>[}\]])",
+    re.DOTALL,
+)
+# Whole pairs, then what is wrong (the group), then everything else that a backslash begins.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_PLACE = re.compile(r" \(byte (\d+)\)$")
+_GRAMMAR = "JSON is malformed: "
+_BOM = b"\xef\xbb\xbf"
+_INTEGER_DIGITS_MAX = len(str(INTEGER_MAX))
+
+
+class NotStrictJsonError(ValueError):
+    """The bytes are not JSON as we take it; `byte` is where that shows, from 0."""
+
+    def __init__(self, what: str, byte: int) -> None:
+        super().__init__(f"{what} at byte {byte}")
+        self.byte = byte
+
+
+def parse(raw: bytes) -> Any:
+    """The value of a JSON text. Raises NotStrictJsonError."""
+    if raw.startswith(_BOM):
+        raise NotStrictJsonError("a byte order mark", 0)
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        raise NotStrictJsonError("not UTF-8", error.start) from error
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _explained(str(error), raw) from error
+    _inspect(raw)
+    return value
+
+
+def _explained(said: str, raw: bytes) -> NotStrictJsonError:
+    """What the decoder stumbled over; it gives a place for most faults of grammar only."""
+    place = _PLACE.search(said)
+    if place is not None and "surrogate" not in said:
+        return NotStrictJsonError(said[: place.start()].removeprefix(_GRAMMAR), int(place[1]))
+    try:
+        _inspect(raw)
+    except NotStrictJsonError as found:
+        return found
+    except msgspec.DecodeError:
+        pass  # a member's name that is cut off
+    return NotStrictJsonError("the text ends too early", len(raw))
+
+
+def _inspect(raw: bytes) -> None:
+    """Raise NotStrictJsonError for what the grammar allows and we do not."""
+    members: list[set[bytes]] = []  # of each open bracket
+    for token in _TOKEN.finditer(raw):
+        match token.lastgroup:
+            case "string":
+                _check_escapes(token)
+            case "member":
+                _check_escapes(token)
+                _add_member(token, members)
+            case "number":
+                _check_number(token)
+            case "open":
+                if len(members) == DEPTH_MAX:
+                    raise NotStrictJsonError(f"nested deeper than {DEPTH_MAX}", token.start())
+                members.append(set())
+            case _:
+                del members[-1:]
+
+
+def _add_member(token: re.Match[bytes], members: list[set[bytes]]) -> None:
+    literal = token["string"]
+    name = msgspec.json.decode(literal, type=str).encode() if b"\\" in literal else literal[1:-1]
+    if members and name in members[-1]:
+        raise NotStrictJsonError("a member given twice", token.start())
+    for siblings in members[-1:]:
+        siblings.add(name)
+
+
+def _check_escapes(token: re.Match[bytes]) -> None:
+    literal = token["string"]
+    if b"\\u" not in literal:
+        return
+    for escape in _ESCAPE.finditer(literal):
+        if wrong := escape[1]:
+            what = "U+0000" if wrong == b"0000" else "half a surrogate pair"
+            raise NotStrictJsonError(what, token.start() + escape.start())
+
+
+def _check_number(token: re.Match[bytes]) -> None:
+    literal = token["number"]
+    if token["fraction"]:
+        if not math.isfinite(float(literal)):
+            raise NotStrictJsonError("a number out of range", token.start())
+        return
+    digits = literal.lstrip(b"-")
+    if len(digits) > _INTEGER_DIGITS_MAX or int(digits) > INTEGER_MAX:
+        raise NotStrictJsonError("an integer beyond 2^53", token.start())

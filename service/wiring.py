@@ -1,0 +1,304 @@
+"""One process, put together: store, log, projections, worker, web; started in order, stopped in the
+reverse.
+
+Start: the store (which recovers the log and holds its lock), a new epoch, the read model up to the
+log's end, then everything that runs for ever, under one task group: when one of them fails, say
+because the disk did, all of them stop and the process ends, because a supervisor's restart is the
+one recovery that reads what is really on the disk.
+
+Stop: no new claims; the web server answers what it has; attempts get `drain_s`, then are given
+back; the read model is flushed, the log sealed, the lock let go.
+"""
+
+import asyncio
+import getpass
+import importlib
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from dataclasses import dataclass
+from random import Random, SystemRandom
+
+import uvicorn
+from starlette.applications import Starlette
+
+from eventstore.errors import NotWritten, StoreError
+from eventstore.file.disk import SystemDisk
+from eventstore.log import EventLog
+from eventstore.offload import Inline, Offload, Thread
+from eventstore.open import open_store
+from projections.board import JobBoard
+from projections.events import BackoffPolicy
+from projections.projector import Projector
+from projections.table import MEMORY, JobTable
+from service import backoff
+from service.admission import Admission
+from service.attempt import WorkerIdentity
+from service.jobs import Jobs
+from service.processors import Processor, Registry
+from service.processors.email import email_processor
+from service.processors.email.simulated import SimulatedTransport
+from service.settings import Settings
+from service.version import VERSION
+from service.web.app import build_app
+from service.worker import Worker
+
+ANSWER_GRACE_S = 5  # for answers under way at a stop; a held long poll ends with it
+
+
+class CannotServeError(Exception):
+    """The settings do not allow to serve; nothing was touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service. `app` is its HTTP side."""
+
+    log: EventLog
+    projector: Projector
+    jobs: Jobs
+    worker: Worker | None
+    app: Starlette
+
+
+async def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
+    """Run a whole service until SIGTERM or SIGINT; a second signal ends it at once.
+
+    `started` is called with the URL once it answers. Raises CannotServeError, StoreError or
+    OSError.
+    """
+    with _signals() as stop, _bind(settings) as listener:
+        url = _url(listener)
+        owner = f"process {os.getpid()} on {socket.gethostname()} serving {url}"
+        try:
+            async with running(settings, owner=owner) as service:
+                await _serve_http(service, listener, stop, lambda: started(url))
+        except* StoreError as failures:
+            raise _first(failures) from None
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, owner: str = "") -> AsyncIterator[Service]:
+    """A service without a socket: for `serve`, and for whoever drives it in process."""
+    seed = SystemRandom().getrandbits(64) if settings.seed is None else settings.seed
+    dice = Random(seed)  # noqa: S311  ids and jitter, not secrets
+    registry = build_registry(settings)
+    store = await open_store(settings.store, dice=dice, owner=owner)
+    log = EventLog(store, dice=dice)
+    try:
+        async with assembled(log, registry, settings, dice) as service:
+            yield service
+    finally:
+        await log.aclose()
+
+
+@asynccontextmanager
+async def assembled(
+    log: EventLog, registry: Registry, settings: Settings, dice: Random
+) -> AsyncIterator[Service]:
+    """Everything above a store. Tests come in here, with a store of their own."""
+    epoch = await log.begin(VERSION)
+    [opened] = await log.read(0, 1)
+    root = settings.store.removeprefix("file:") if settings.store.startswith("file:") else None
+    table = JobTable(f"{root}/jobs.sqlite" if root else MEMORY, log_id=opened.data["log_id"])
+    offload: Offload = Thread("table") if root else Inline()
+    board = JobBoard()
+    projector = Projector(log, board, table, offload=offload)
+    try:
+        await projector.catch_up()
+        service = _service(log, board, projector, registry, settings, dice, epoch, root)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(projector.follow(), name="projector")
+            if service.worker is not None:
+                tasks.create_task(service.worker.run(), name="worker")
+            yield service
+            if service.worker is not None:
+                await service.worker.drain(settings.drain_s)
+            with suppress(NotWritten):  # a full disk: the log is as sound without its seal
+                await log.seal(epoch)
+            await projector.reached(await log.head())
+            following.cancel()
+        await projector.flush()
+    finally:
+        offload.close()
+        table.close()
+
+
+def build_registry(settings: Settings) -> Registry:
+    """The built-in kinds, and those of the module in the settings. Raises CannotServeError."""
+    transport = SimulatedTransport(
+        seed=settings.seed or 0,
+        failure_rate=settings.email_failure_rate,
+        latency_s=settings.email_latency_s,
+    )
+    policy = BackoffPolicy({**backoff.DEFAULT, "base_s": settings.backoff_base_s})
+    registry = Registry(email_processor(transport, backoff=policy))
+    if settings.processors is not None:
+        try:
+            module = importlib.import_module(settings.processors)
+        except ImportError as error:
+            raise CannotServeError(f"--processors {settings.processors}: {error}") from error
+        for found in vars(module).values():
+            if isinstance(found, Processor):
+                registry.add(found)
+    return registry
+
+
+def _service(
+    log: EventLog,
+    board: JobBoard,
+    projector: Projector,
+    registry: Registry,
+    settings: Settings,
+    dice: Random,
+    epoch: int,
+    root: str | None,
+) -> Service:
+    jobs = Jobs(log, projector, dice=dice)
+    free_bytes = (lambda: SystemDisk().free(root)) if root else None
+    admission = Admission(log, free_bytes=free_bytes, min_free_bytes=settings.min_free_bytes)
+    worker = None
+    if settings.work:
+        identity = WorkerIdentity(f"w-{dice.getrandbits(16):04x}", epoch, settings.lease_s)
+        worker = Worker(
+            jobs, board, registry, admission, identity, concurrency=settings.concurrency
+        )
+        projector.listen(worker.wake)
+    app = build_app(
+        jobs,
+        registry,
+        admission,
+        Health(admission, worker),
+        actor=f"local:{_user()}",
+        allowed_hosts=[settings.host],
+        dice=dice,
+    )
+    return Service(log, projector, jobs, worker, app)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `/readyz` reports: check -> what is wrong, or None."""
+
+    admission: Admission
+    worker: Worker | None
+
+    def checks(self) -> dict[str, str | None]:
+        """Ask each part how it is."""
+        return {
+            "log": self.admission.reason(),
+            "worker": self.worker.trouble() if self.worker is not None else None,
+        }
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, telling when it listens."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # ours cover the drain too
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+
+async def _serve_http(
+    service: Service, listener: socket.socket, stop: asyncio.Event, started: Callable[[], None]
+) -> None:
+    """Answer until told to stop. Claims stop at once, answers under way are finished."""
+    config = uvicorn.Config(
+        service.app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=ANSWER_GRACE_S,
+    )
+    server = _Server(config, started)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if service.worker is not None:
+        service.worker.stop()
+    server.should_exit = True
+    await serving
+    stopping.cancel()
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """An event that the first SIGTERM or SIGINT sets; the second ends the process at once."""
+    stop = asyncio.Event()
+
+    def handle() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handle)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """A socket that listens. Raises CannotServeError for an address that others reach, unless told
+    to.
+    """
+    if not settings.insecure and not _is_loopback(settings.host):
+        raise CannotServeError(
+            f"{settings.host} can be reached from other machines, and there is no access control:"
+            " bind 127.0.0.1, or say --insecure"
+        )
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise CannotServeError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        ) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return str(os.getuid())
+
+
+def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:
+    """The failure that ended a service; the others followed from it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, StoreError)
+    return error
