@@ -6,8 +6,9 @@ mistaken for recorded.
 
 One event is one line of JSON, written once and served as written:
 
-    {"pos":1043,"time":"2026-11-23T23:37:42.130112Z","type":"AttemptStarted","v":1,"stream":"01a2…","rev":2,
-     "data":{"attempt":1},"private":{"payload":{}},"meta":{"n":"5d0c1f7a9b3e2246","actor":"worker:w-3f9a"}}
+    {"pos":1043,"time":"2026-11-23T23:37:42.130112Z","type":"AttemptStarted","v":1,
+     "stream":"01a2…","rev":2,"data":{"attempt":1},"private":{"payload":{}},
+     "meta":{"n":"5d0c1f7a9b3e2246","actor":"worker:w-3f9a"}}
 
 | key       | rule |
 |-----------|------|
@@ -42,6 +43,7 @@ Json: TypeAlias = dict[str, Any]
 LINE_BYTES_MAX = (
     65_535  # a canonical line: on every engine it fits a message, with room for framing
 )
+FRAMING_BYTES_MAX = 64  # `,"more":true,"commit":<16 digits>,"crc":"<8 digits>"}` and some
 HEAD_BYTES_MAX = 256  # what `line_head` can take at most; a test holds it
 EVENTS_PER_APPEND_MAX = 1_000  # JetStream's limit for one atomic batch; ours stays at 2 or 3
 
@@ -51,7 +53,10 @@ _FRAMING = re.compile(rb'(?:,"more":true)?(?:,"commit":\d+)?,"crc":"[0-9a-f]{8}"
 
 
 class NewEvent(msgspec.Struct, frozen=True):
-    """What somebody wants recorded: a fact of one type, decided at `time`."""
+    """What somebody wants recorded: a fact of one type, decided at `time`.
+
+    Once appended its objects are the log's: never change them.
+    """
 
     type: str
     time: Timestamp
@@ -84,6 +89,11 @@ class Append(msgspec.Struct, frozen=True):
     events: tuple[NewEvent, ...]
     nonce: str
     bodies: tuple[bytes, ...]
+
+    @property
+    def time(self) -> Timestamp:
+        """When it was decided: one time for all its events."""
+        return latest(*(event.time for event in self.events))
 
     @property
     def size(self) -> int:
@@ -175,7 +185,7 @@ def decode(line: bytes) -> Event:
 
 def canonical(line: bytes) -> bytes:
     """The line without what a file adds to it: `pos` … `meta`."""
-    found = _FRAMING.search(line)
+    found = _FRAMING.search(line, max(0, len(line) - FRAMING_BYTES_MAX))
     return line if found is None else line[: found.start()] + b"}"
 
 
@@ -185,9 +195,17 @@ def latest(*times: Timestamp) -> Timestamp:
 
 
 def _body(event: NewEvent, nonce: str) -> bytes:
-    private = b"" if event.private is None else b',"private":' + orjson.dumps(event.private)
-    meta = orjson.dumps({"n": nonce, **event.meta})
-    return b'"data":' + orjson.dumps(event.data) + private + b',"meta":' + meta
+    private = b"" if event.private is None else b',"private":' + _json(event.private)
+    return (
+        b'"data":' + _json(event.data) + private + b',"meta":' + _json({"n": nonce, **event.meta})
+    )
+
+
+def _json(value: Json) -> bytes:
+    """JSON and nothing else: what orjson turns into text by itself would not come back equal."""
+    return orjson.dumps(
+        value, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+    )
 
 
 class _Line(msgspec.Struct):

@@ -54,7 +54,8 @@ class MemoryStore:
         self._refuse_if_closed()
         if after >= len(self._events):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), timeout)
+                async with asyncio.timeout(timeout):  # `wait_for` can lose a cancellation in 3.11
+                    await self._moved.wait()
             self._refuse_if_closed()
 
     async def aclose(self) -> None:
@@ -70,7 +71,7 @@ class MemoryStore:
             conflict = Conflict(append.stream, append.expected, actual)
             return first_result(append, since) or conflict
         last_time = self._events[-1].time if self._events else EPOCH
-        time = latest(last_time, append.events[0].time)
+        time = latest(last_time, append.time)
         events = recorded(append, pos=len(self._events) + 1, time=time)
         self._events += events
         self._streams[append.stream] = stream + events

@@ -155,7 +155,8 @@ def evolve(job: Job | None, event: Event) -> Job | None:
     An unknown type changes nothing but where the stream ends. Raises IllegalTransitionError for a
     known one that cannot follow, Unsupported for one of a newer version.
     """
-    assert event.rev == (job.rev if job else 0) + 1, f"{event.stream} rev {event.rev} after {job}"
+    if event.rev != (job.rev if job else 0) + 1:
+        raise IllegalTransitionError(job, event)
     if event.type not in JOB_EVENTS:
         return job and replace(job, rev=event.rev, pos=event.pos)
     step = TRANSITIONS.get((job.status if job else None, event.type))

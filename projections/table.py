@@ -24,6 +24,7 @@ import msgspec
 import orjson
 
 from eventstore.errors import StoreCorrupt
+from eventstore.sqlite import is_unsound, transaction
 from eventstore.timestamp import Timestamp
 from projections.job import OPEN, Job, Status
 
@@ -33,7 +34,6 @@ MEMORY = ":memory:"
 
 _SCHEMA = files("projections").joinpath("table.sql").read_text()
 _DECODER = msgspec.json.Decoder(Job)
-_UNSOUND = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR}  # junk, or others'
 
 
 class Filter(NamedTuple):
@@ -73,7 +73,8 @@ class JobTable:
     def page(self, wanted: Filter, *, before: int | None, limit: int) -> list[Job]:
         """Jobs that were flushed, newest first, created at positions below `before`."""
         conditions, values = _conditions(wanted, before)
-        query = f"SELECT doc FROM jobs{conditions} ORDER BY created_pos DESC LIMIT ?"  # noqa: S608  built from constants
+        # Built from constants only: the values are bound.
+        query = f"SELECT doc FROM jobs{conditions} ORDER BY created_pos DESC LIMIT ?"  # noqa: S608
         with self._lock:
             rows = self._reading.execute(query, (*values, limit)).fetchall()
         return [_DECODER.decode(doc) for (doc,) in rows]
@@ -125,15 +126,9 @@ class JobTable:
             (j.created_pos, j.id, j.kind, j.status, j.created_at, msgspec.json.encode(j))
             for j in self._flushing.values()
         ]
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(database):
             database.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", rows)
             database.execute("UPDATE state SET checkpoint = ?", (checkpoint,))
-            database.execute("COMMIT")
-        except BaseException:
-            if database.in_transaction:  # SQLite itself ends it after some failures
-                database.execute("ROLLBACK")
-            raise
 
     def end_flush(self, checkpoint: int) -> None:
         """What was set aside is on disk."""
@@ -159,7 +154,7 @@ class JobTable:
         try:
             return self._opened()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _UNSOUND:
+            if not is_unsound(error):
                 raise
             for suffix in ("", "-wal", "-shm"):
                 Path(self._path + suffix).unlink(missing_ok=True)

@@ -96,3 +96,4 @@ def _begin_log(disk: Disk, root: str, log_id: str, *, known: bool) -> None:
     disk.mkdir(f"{root}/log")
     disk.syncdir(root)
     disk.close(disk.create(f"{root}/log/{file_name(1)}"))
+    disk.syncdir(f"{root}/log")  # before there is any cache: beside one, an empty log is a lost one

@@ -22,6 +22,7 @@ from eventstore.event import NEW, Head
 from eventstore.file.disk import Disk
 from eventstore.file.reader import PLACE, Place
 from eventstore.file.writer import Written
+from eventstore.sqlite import is_unsound, transaction
 
 RECENT_MAX = 50_000  # streams whose places stay in memory: those that are likely to go on soon
 SCHEMA = files("eventstore.file").joinpath("index.sql").read_text()
@@ -91,8 +92,7 @@ class Index:
         thread.
         """
         database = self._flusher
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(database):
             database.executemany(
                 "INSERT INTO streams (stream, places) VALUES (?, ?)"
                 " ON CONFLICT (stream) DO UPDATE"
@@ -100,10 +100,6 @@ class Index:
                 self._flushing.items(),
             )
             database.execute("UPDATE state SET checkpoint = ?", (checkpoint,))
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        database.execute("COMMIT")
 
     def end_flush(self, checkpoint: int) -> None:
         """What was set aside is on disk."""
@@ -158,7 +154,9 @@ class Index:
         """Open it; a file that is no sound database is thrown away and made again from the log."""
         try:
             return self._opened()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if not is_unsound(error):
+                raise
             for suffix in ("", "-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     self._disk.unlink(self._path + suffix)

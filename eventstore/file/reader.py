@@ -20,6 +20,7 @@ from eventstore.file.segment import (
     SEGMENT_EVENTS,
     Fault,
     Line,
+    early_end,
     file_name,
     first_of,
     good_line,
@@ -119,15 +120,17 @@ class Reader:
                 "the segment is missing", file=self.path(first), hint=VERIFY_HINT
             ) from None
         try:
-            lines = self._good_lines(handle, first, after, stop)
+            lines, bad = self._good_lines(handle, first, after, stop)
         finally:
             self._disk.close(handle)
-        if after + len(lines) < stop:
+        if after + len(lines) < stop and (bad or not at_rest or self._is_followed(first)):
             self._judge(first, needed=None if at_rest else stop)
         return lines
 
-    def _good_lines(self, handle: int, first: int, after: int, stop: int) -> list[Line]:
-        """The lines wanted, up to the first bad one."""
+    def _good_lines(
+        self, handle: int, first: int, after: int, stop: int
+    ) -> tuple[list[Line], bool]:
+        """The lines wanted, and whether a bad one ended them."""
         seed = seed_of(self.log_id, first)
         lines: list[Line] = []
         start, start_offset = self._start(first, after)
@@ -136,12 +139,13 @@ class Reader:
                 continue
             line = good_line(raw, offset=offset, seed=seed)
             if line is None or line.event.pos != here:
-                break
+                return lines, True
             lines.append(line)
             if here == stop:
-                self._remember(here + 1, offset + len(raw) + 1)
                 break
-        return lines
+        if lines:
+            self._remember(after + len(lines) + 1, lines[-1].offset + len(lines[-1].event.line) + 1)
+        return lines, False
 
     def _start(self, first: int, after: int) -> tuple[int, int]:
         """A position at or before `after` + 1 whose offset is known, and that offset."""
@@ -198,9 +202,7 @@ class Reader:
         if found is not None and found.durable:
             raise self.corrupt(first, found)
         if needed is not None and first + len(lines) <= needed:
-            at = lines[-1].offset + len(lines[-1].event.line) + 1 if lines else 0
-            ends = Fault(first + len(lines), len(lines) + 1, at, "the segment ends early", True)
-            raise self.corrupt(first, ends)
+            raise self.corrupt(first, early_end(first, lines))
 
     def _is_followed(self, first: int) -> bool:
         return any(other > first for other in self.segments())

@@ -13,12 +13,15 @@ nothing that was ever acknowledged.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from eventstore.errors import StoreCorrupt
+from eventstore.file import reserve
 from eventstore.file.disk import Disk
 from eventstore.file.reader import VERIFY_HINT, Reader, read_whole
+from eventstore.file.reserve import NO_ROOM
 from eventstore.file.segment import Line, early_end, scan, seed_of, whole_appends
 
 logger = logging.getLogger("joblog.log")
@@ -38,17 +41,50 @@ class Recovered:
         return self.first - 1 + len(self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a log ends as far as it is valid, and what stands behind that, by reading only."""
+
+    recovered: Recovered
+    data: bytes
+    torn: list[tuple[int, int, bytes]]  # segment, offset, bytes
+    surplus: int | None = None  # a newer segment that is to go
+
+
 def recover(
-    disk: Disk, root: str, log_id: str, reader: Reader, *, segment_events: int
+    disk: Disk,
+    root: str,
+    log_id: str,
+    reader: Reader,
+    *,
+    segment_events: int,
+    require_head: Callable[[int], None],
 ) -> Recovered:
-    """Make the end of the log sure. Raises StoreCorrupt when it is damaged rather than torn."""
+    """Make the end of the log sure.
+
+    Raises StoreCorrupt when it is damaged rather than torn, or when a witness says that it ended
+    later once: `require_head` is asked before anything is changed.
+    """
     _remove_leftovers(disk, root)
+    end = _find_end(disk, log_id, reader, segment_events)
+    require_head(end.recovered.head)
+    for first, offset, data in end.torn:
+        _keep_torn(disk, root, first, offset, data)
+    if end.surplus is not None:
+        disk.unlink(reader.path(end.surplus))
+        disk.syncdir(f"{root}/log")
+    _copy(disk, root, reader.path(end.recovered.first), end.data)
+    return end.recovered
+
+
+def _find_end(disk: Disk, log_id: str, reader: Reader, segment_events: int) -> _End:
+    """Only reads. An append that straddles two segments and never arrived whole ends the older."""
     firsts = reader.segments()
     _require_all(firsts, reader, segment_events)
     newest = firsts[-1]
-    found = _recover_segment(disk, root, log_id, reader, newest, sealed=False)
-    if found.lines or len(firsts) == 1:
-        return found
+    end = _valid_end(disk, log_id, reader, newest, sealed=False)
+    if end.recovered.lines or len(firsts) == 1:
+        return end
     before = firsts[-2]
     lines, fault = reader.scan_segment(before, sealed=True)
     if fault is not None:
@@ -56,27 +92,32 @@ def recover(
     if len(lines) < segment_events:  # the newer one was begun only when this one was full
         raise reader.corrupt(before, early_end(before, lines))
     if not lines[-1].more:
-        return found
-    # The append that straddles the two never arrived whole. The newer file goes first: while it
-    # exists, it says that the older one is full.
-    disk.unlink(reader.path(newest))
-    disk.syncdir(f"{root}/log")
-    return _recover_segment(disk, root, log_id, reader, before, sealed=True)
+        return end
+    # The newer file goes first: while it exists, it says that the older one is full.
+    older = _valid_end(disk, log_id, reader, before, sealed=True)
+    return _End(older.recovered, older.data, end.torn + older.torn, surplus=newest)
 
 
-def _recover_segment(
-    disk: Disk, root: str, log_id: str, reader: Reader, first: int, *, sealed: bool
-) -> Recovered:
+def _valid_end(disk: Disk, log_id: str, reader: Reader, first: int, *, sealed: bool) -> _End:
     data = read_whole(disk, reader.path(first), evict=True)
     found = scan(data, first=first, seed=seed_of(log_id, first), sealed=sealed)
     if found.fault is not None and found.fault.durable:
         raise reader.corrupt(first, found.fault)
     lines = whole_appends(found.lines)
     size = lines[-1].offset + len(lines[-1].event.line) + 1 if lines else 0
-    if size < len(data):
-        _keep_torn(disk, root, first, size, data[size:])
-    rewrite(disk, reader.path(first), data[:size], directory=f"{root}/log")
-    return Recovered(first, size, lines)
+    torn = [(first, size, data[size:])] if size < len(data) else []
+    return _End(Recovered(first, size, lines), data[:size], torn)
+
+
+def _copy(disk: Disk, root: str, path: str, data: bytes) -> None:
+    """Rewrite a segment; on a full disk in the room that was kept for that."""
+    try:
+        rewrite(disk, path, data, directory=f"{root}/log")
+    except OSError as error:
+        if error.errno not in NO_ROOM or not reserve.give_up(disk, root):
+            raise
+        disk.unlink(path + ".new")
+        rewrite(disk, path, data, directory=f"{root}/log")
 
 
 def rewrite(disk: Disk, path: str, data: bytes, *, directory: str) -> None:

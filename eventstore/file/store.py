@@ -21,6 +21,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import accumulate
 from random import Random
 
 from eventstore import clock
@@ -34,6 +35,7 @@ from eventstore.errors import (
     StoreFailed,
 )
 from eventstore.event import NEW, Append, Event, latest, prepare
+from eventstore.file import reserve
 from eventstore.file.directory import Directory, open_directory
 from eventstore.file.disk import Disk, SystemDisk
 from eventstore.file.index import Index
@@ -64,22 +66,29 @@ class FileStore:
         self._offload = offload
         self._flush_offload = flush_offload
         self._reader = Reader(disk, root, log_id, segment_events=segment_events)
-        recovered = recover(disk, root, log_id, self._reader, segment_events=segment_events)
+        self._index = Index(disk, f"{root}/index.sqlite", log_id)
+        recovered = recover(
+            disk,
+            root,
+            log_id,
+            self._reader,
+            segment_events=segment_events,
+            require_head=self._index.require_not_beyond,
+        )
         self._tail = [line.event for line in recovered.lines[-TAIL_EVENTS_MAX:]]
         self._head = recovered.head
         self._time: Timestamp = self._last_time()
-        self._index = Index(disk, f"{root}/index.sqlite", log_id)
-        self._index.require_not_beyond(self._head)
         self._catch_up_index()
         self._writer = Writer(
             disk, root, log_id, self._reader, recovered, segment_events=segment_events
         )
-        self._writer.ensure_reserve()
+        reserve.ensure(disk, root)
         self._one_at_a_time = asyncio.Lock()
         self._moved = asyncio.Event()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._flush: asyncio.Task[None] | None = None
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -144,7 +153,9 @@ class FileStore:
 
     async def commit(self, batch: Sequence[Append]) -> list[Result]:
         """See EventStore. A caller that is cancelled does not stop the commit."""
-        return await asyncio.shield(asyncio.ensure_future(self._commit(batch)))
+        committing = asyncio.ensure_future(self._commit(batch))
+        committing.add_done_callback(_retrieve)
+        return await asyncio.shield(committing)
 
     async def read(self, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
         """See EventStore."""
@@ -174,15 +185,19 @@ class FileStore:
         if after < self._head:
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), timeout)
+            async with asyncio.timeout(timeout):  # `wait_for` can lose a cancellation in 3.11
+                await self._moved.wait()
         self._refuse_if_closed()
         self._refuse_if_failed()
 
     async def aclose(self) -> None:
         """See EventStore."""
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.ensure_future(self._finish())
+        await asyncio.shield(self._closing)
+
+    async def _finish(self) -> None:
         async with self._one_at_a_time:
             if self._flush_timer is not None:
                 self._flush_timer.cancel()
@@ -211,9 +226,9 @@ class FileStore:
         """The blocking part: which appends stand where they expect to, and writing those."""
         results = [self._refusal(append) for append in batch]
         chosen = [append for append, result in zip(batch, results, strict=True) if result is None]
-        time = latest(self._time, *(append.events[0].time for append in chosen))
+        times = accumulate((append.time for append in chosen), latest, initial=self._time)
         try:
-            written = self._writer.commit(chosen, time) if chosen else []
+            written = self._writer.commit(chosen, list(times)[1:]) if chosen else []
         except (NotWritten, OutcomeUnknown, StoreFailed) as error:
             return [error if result is None else result for result in results], []
         done = iter(written)
@@ -294,13 +309,16 @@ class FileStore:
     async def _flush_once(self) -> None:
         checkpoint = self._index.begin_flush()
         try:
-            await self._flush_offload.run(lambda: self._index.flush(checkpoint))
+            await self._flush_offload.run(lambda: self._flush_blocking(checkpoint))
         except (sqlite3.Error, OSError) as error:
             self._index.abandon_flush()
             logger.warning("the index could not be written (it will be tried again): %s", error)
             return
         self._index.end_flush(checkpoint)
-        self._writer.ensure_reserve()
+
+    def _flush_blocking(self, checkpoint: int) -> None:
+        self._index.flush(checkpoint)
+        reserve.ensure(self._directory.disk, self._directory.root)
 
     def _last_time(self) -> Timestamp:
         """The time of the last event, which may be in the segment before an empty newest one."""
@@ -324,3 +342,9 @@ class FileStore:
     def _refuse_if_failed(self) -> None:
         if self._writer.failure is not None:
             raise StoreFailed(self._writer.failure)
+
+
+def _retrieve(task: asyncio.Task[list[Result]]) -> None:
+    """Whoever waited may have gone: then nobody else asks how it ended."""
+    if not task.cancelled():
+        task.exception()

@@ -293,7 +293,7 @@ def _identity(disk: Disk, root: str) -> tuple[str | None, Problem | None]:
     except FileNotFoundError:
         if "log" not in disk.listdir(root):
             raise
-        problem = Problem(path, "missing beside a log")
+        problem = Problem(path, f"missing beside a log; it was {claimed or 'nothing known'}")
     if known and claimed and known != claimed:
         problem = Problem(path, f"it says {known}, the log itself {claimed}")
     return claimed or known, problem

@@ -25,15 +25,15 @@ from dataclasses import dataclass
 
 from eventstore.errors import NotWritten, OutcomeUnknown, StoreFailed
 from eventstore.event import Append, Event, line_head, place
+from eventstore.file import reserve
 from eventstore.file.disk import Disk
 from eventstore.file.reader import Place, Reader
 from eventstore.file.recovery import Recovered
+from eventstore.file.reserve import NO_ROOM
 from eventstore.file.segment import Line, framing, seed_of
 from eventstore.timestamp import Timestamp
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PASSING = NO_ROOM | {errno.EMFILE, errno.ENFILE}
-RESERVE_BYTES = 16 * 1024 * 1024  # room for the outcomes of tens of thousands of running attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class Writer:
         self.head = recovered.head
         self.failure: str | None = None
 
-    def commit(self, appends: Sequence[Append], time: Timestamp) -> list[list[Written]]:
-        """Write and sync these appends, all stamped `time`; what each became, in order.
+    def commit(self, appends: Sequence[Append], times: Sequence[Timestamp]) -> list[list[Written]]:
+        """Write and sync these appends, stamped with these times; what each became, in order.
 
         Raises NotWritten when certainly nothing of it is there, OutcomeUnknown when this commit
         poisoned the writer, StoreFailed when it was poisoned before.
@@ -94,12 +94,12 @@ class Writer:
         try:
             self._require_untouched()
             try:
-                return self._write(appends, time)
+                return self._write(appends, times)
             except OSError as error:
-                if error.errno not in NO_ROOM or not self._give_up_reserve():
+                if error.errno not in NO_ROOM or not reserve.give_up(self._disk, self._root):
                     raise
                 self._go_back(start)
-                return self._write(appends, time)
+                return self._write(appends, times)
         except _SyncFailedError as error:
             raise self._poison(str(error)) from error
         except OSError as error:
@@ -111,29 +111,12 @@ class Writer:
                 raise self._poison(f"cutting back a failed write failed: {cut}") from cut
             raise NotWritten(errno.errorcode[error.errno or 0]) from error
 
-    def ensure_reserve(self) -> None:
-        """Make the reserve file when there is ample room for it."""
-        path = f"{self._root}/reserve"
-        try:
-            if self._disk.free(self._root) < 4 * RESERVE_BYTES:
-                return
-            handle = self._disk.create(path)
-        except OSError:  # it is there, or there is no room: both are fine
-            return
-        try:
-            self._disk.allocate(handle, RESERVE_BYTES)
-        except OSError:
-            with suppress(OSError):
-                self._disk.unlink(path)
-        finally:
-            self._disk.close(handle)
-
     def close(self) -> None:
         """Let go of the file."""
         with suppress(OSError):
             self._disk.close(self._handle)
 
-    def _write(self, appends: Sequence[Append], time: Timestamp) -> list[list[Written]]:
+    def _write(self, appends: Sequence[Append], times: Sequence[Timestamp]) -> list[list[Written]]:
         """All lines, segment by segment; each segment's part is one write and one sync."""
         results: list[list[Written]] = [[] for _ in appends]
         todo = [(n, i) for n, append in enumerate(appends) for i in range(len(append.events))]
@@ -147,7 +130,7 @@ class Writer:
             data: list[bytes] = []
             offset = self._size
             for number, (n, i) in enumerate(part):
-                event = self._line(appends[n], i, pos + number, time, commit=pos)
+                event = self._line(appends[n], i, pos + number, times[n], commit=pos)
                 results[n].append(Written(event, Place(event.pos, offset)))
                 data.append(event.line)
                 offset += len(event.line) + 1
@@ -213,13 +196,6 @@ class Writer:
         if size != self._size:
             found = f"{self._reader.path(self._first)} has {size} bytes, we left {self._size}"
             raise _SyncFailedError(f"somebody else wrote the log: {found}")
-
-    def _give_up_reserve(self) -> bool:
-        try:
-            self._disk.unlink(f"{self._root}/reserve")
-        except OSError:
-            return False
-        return True
 
     def _poison(self, reason: str) -> OutcomeUnknown:
         self.failure = f"{reason}. Restart after looking at the disk; nothing acknowledged is lost"
