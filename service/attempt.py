@@ -14,9 +14,11 @@ Nothing here chooses jobs or counts slots; that is the worker's. What a failure 
 import asyncio
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
+
+import msgspec
 
 from eventstore import clock
 from eventstore.errors import (
@@ -149,7 +151,7 @@ class RunningAttempt:
                 result = await self._processor.run(self._job.payload, self._attempt())
         except asyncio.CancelledError as error:
             ending = self._ending_of_cancellation(error)
-        except Exception as error:  # noqa: BLE001  whatever a processor raises is the attempt's end, not ours
+        except Exception as error:  # noqa: BLE001  whatever it raises ends the attempt, not us
             ending = self._ending_of_error(error, timed_out=limit.expired())
             retry_after_s = _delay_asked_for(error)
         finally:
@@ -159,6 +161,7 @@ class RunningAttempt:
 
     async def _record(self, outcome: _Outcome) -> None:
         """Offer the outcome until the log has it, refuses it, or is gone."""
+        outcome = _as_json(outcome)
         while True:
             try:
                 await self._offer(outcome)
@@ -168,7 +171,7 @@ class RunningAttempt:
                 await asyncio.sleep(RECORD_AGAIN_S)
                 continue
             except (StoreFailed, StoreClosed) as error:
-                logger.error("job %s: outcome not recorded: %s", self._job.id, error)  # noqa: TRY400
+                logger.warning("job %s: outcome not recorded: %s", self._job.id, error)
             except (TooLarge, TypeError) as error:
                 outcome = _unrecordable(outcome, error)
                 continue
@@ -313,6 +316,14 @@ def _delay_asked_for(error: Exception) -> float | None:
     """The wait that a processor asks for; None when it asks for none, or for no number."""
     seconds = error.seconds if isinstance(error, RetryAfter) else None
     return seconds if isinstance(seconds, int | float) else None
+
+
+def _as_json(outcome: _Outcome) -> _Outcome:
+    """With a result that is JSON: what a Struct, a dataclass or a date stands for."""
+    try:
+        return replace(outcome, result=msgspec.to_builtins(outcome.result))
+    except (TypeError, ValueError, RecursionError) as error:
+        return _unrecordable(outcome, error)
 
 
 def _unrecordable(outcome: _Outcome, error: Exception) -> _Outcome:

@@ -116,12 +116,7 @@ class Jobs:
 
         Raises JobNotFoundError, NotAllowedError, PreconditionFailedError.
         """
-
-        def decide(job: Job) -> list[NewEvent]:
-            _require_rev(job, if_rev)
-            return commands.cancel(job, now=clock.now(), reason=reason, meta=meta)
-
-        return await self.execute(job_id, decide)
+        return await self._change(job_id, commands.cancel, meta=meta, reason=reason, if_rev=if_rev)
 
     async def retry(
         self,
@@ -135,12 +130,7 @@ class Jobs:
 
         Raises JobNotFoundError, NotAllowedError, PreconditionFailedError.
         """
-
-        def decide(job: Job) -> list[NewEvent]:
-            _require_rev(job, if_rev)
-            return commands.retry(job, now=clock.now(), reason=reason, meta=meta)
-
-        return await self.execute(job_id, decide)
+        return await self._change(job_id, commands.retry, meta=meta, reason=reason, if_rev=if_rev)
 
     async def fail(
         self,
@@ -233,6 +223,21 @@ class Jobs:
         except TimeoutError:
             pass
         return job
+
+    async def _change(
+        self,
+        job_id: str,
+        command: Callable[..., list[NewEvent]],
+        *,
+        meta: Json,
+        reason: str | None,
+        if_rev: Collection[int] | None,
+    ) -> Job:
+        def decide(job: Job) -> list[NewEvent]:
+            _require_rev(job, if_rev)
+            return command(job, now=clock.now(), reason=reason, meta=meta)
+
+        return await self.execute(job_id, decide)
 
     async def _append(self, job_id: str, expected: Head, events: list[NewEvent]) -> list[Event]:
         recorded = await self._log.append(job_id, expected, *events)

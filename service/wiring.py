@@ -52,6 +52,7 @@ from service.version import VERSION
 from service.web.app import build_app
 from service.worker import Worker
 
+BACKLOG = 2048  # connections that may wait to be accepted, uvicorn's own default
 ANSWER_GRACE_S = 5  # for answers under way at a stop; a held long poll ends with it
 
 
@@ -107,6 +108,9 @@ async def assembled(
 ) -> AsyncIterator[Service]:
     """Everything above a store. Tests come in here, with a store of their own."""
     epoch = await log.begin(VERSION)
+    # A seeded process that starts again must not draw the nonces of its last life: the store would
+    # take the repeat of an old append for the old one.
+    dice.seed(f"{dice.getrandbits(64)}:{epoch}")
     [opened] = await log.read(0, 1)
     root = settings.store.removeprefix("file:") if settings.store.startswith("file:") else None
     table = JobTable(f"{root}/jobs.sqlite" if root else MEMORY, log_id=opened.data["log_id"])
@@ -207,7 +211,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._tell = started
 
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # ours cover the drain too
+    # Ours cover the drain too.
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -269,11 +274,17 @@ def _bind(settings: Settings) -> socket.socket:
         )
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG
+        )
     except OSError as error:
         raise CannotServeError(
             f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
         ) from error
+    # Connections inherit it. asyncio sets it by itself only on sockets that name their protocol;
+    # without it every answer on a kept connection waits 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ permitted in which state is decided there; a refusal is exit code 1 with the ser
 
 import click
 
-from service.cli.client import Client, job_path
+from service.cli.client import connect, job_path
 from service.cli.jobs import print_jobs
 from service.cli.options import command, json_too, option, server_or_files
 from service.cli.place import Place
@@ -43,5 +43,5 @@ def retry_job(*, place: Place, job_id: str, reason: str | None, as_json: bool) -
 
 def _change(place: Place, job_id: str, what: str, reason: str | None, *, as_json: bool) -> None:
     body = {"reason": reason} if reason else {}
-    answer = Client(place.require_server()).post(job_path(job_id, what), body)
+    answer = connect(place.require_server()).post(job_path(job_id, what), body)
     print_jobs([answer.json()], as_json=as_json)

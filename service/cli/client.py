@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import click
 import orjson
 
 from service.cli.failure import Failure, Misuse
@@ -32,6 +33,13 @@ class Answer:
     def json(self) -> Any:
         """The body's value."""
         return orjson.loads(self.body)
+
+
+def connect(url: str) -> "Client":
+    """A connection that ends with the command that runs."""
+    client = Client(url)
+    click.get_current_context().call_on_close(client.close)
+    return client
 
 
 class Client:
@@ -62,6 +70,10 @@ class Client:
         typed = {} if data is None else {"Content-Type": "application/json"}
         return self._accepted(self._ask("POST", path, data, typed | headers))
 
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -69,7 +81,7 @@ class Client:
             response = self._connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, response.read())
-        except UnicodeError as error:
+        except (UnicodeError, http.client.InvalidURL) as error:
             raise Misuse(f"this cannot be sent: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             raise self._no_answer(method, error) from error
@@ -85,14 +97,15 @@ class Client:
         """Raises Failure when the answer is a problem."""
         if answer.status < 400 or answer.status == 304:  # noqa: PLR2004  HTTP's own numbers
             return answer
+        malformed = answer.status in MALFORMED
         try:
             said = answer.json()
-            words = str(said.get("detail") or said["title"])
-        except (ValueError, KeyError, AttributeError):
+            words = f"{said['title']}: {said['detail']}" if malformed else str(said["detail"])
+        except (ValueError, KeyError, TypeError):
             words = f"{self.url} answered {answer.status}, and not as joblog does"
         if "retry-after" in answer.headers:
             words += f"; try again in {answer.headers['retry-after']} s"
-        raise Misuse(words) if answer.status in MALFORMED else Failure(words)
+        raise Misuse(words) if malformed else Failure(words)
 
 
 def job_path(job_id: str, *more: str) -> str:

@@ -17,7 +17,7 @@ import orjson
 
 from eventstore import clock
 from eventstore.timestamp import parse
-from service.cli.client import WAIT_S_MAX, Client, job_path
+from service.cli.client import WAIT_S_MAX, Client, connect, job_path
 from service.cli.failure import Failure, Misuse
 from service.cli.jobs import print_jobs
 from service.cli.options import command, json_too, option, server_or_files
@@ -61,7 +61,7 @@ def enqueue_jobs(
     if many and wait is not None:
         raise click.UsageError("--wait is for one job")
     path = f"/jobs/{quote(kind, safe='')}?" + urlencode(_options(given))
-    client = Client(place.require_server())
+    client = connect(place.require_server())
     if payload is None:
         _enqueue_lines(client, path, many, key, as_json=as_json)
     else:

@@ -8,8 +8,10 @@ last commit may be seen an instant before it is synced; that is the price of ask
 Everything is read from the lines themselves and none of the caches, for truth over speed.
 """
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from random import Random
 
 from eventstore.errors import Unsupported
@@ -26,7 +28,7 @@ from projections.job import IllegalTransitionError
 from projections.projector import Projector
 from projections.table import MEMORY, JobTable
 from service.cli.failure import Damage, Failure
-from service.cli.progress import progress
+from service.cli.progress import Advance, progress
 
 
 class ReadOnlyDisk(SystemDisk):
@@ -126,35 +128,38 @@ class LogFiles:
             self._disk.close(handle)
 
 
-class Replay:
-    """A read model made from a log alone: what a server would know, computed anew."""
+@contextmanager
+def replayed(log: LogFiles) -> Iterator[JobTable]:
+    """All jobs, computed anew from a log up to its end: what a server would know.
 
-    def __init__(self, log: LogFiles) -> None:
-        self._log = log
-        self.table = JobTable(MEMORY, log_id=log.log_id)
+    Raises Damage for what cannot have happened.
+    """
+    with closing(JobTable(MEMORY, log_id=log.log_id)) as table:
         never = Random(0)  # noqa: S311  nothing is appended, so nothing is drawn
-        self.projector = Projector(
-            EventLog(log, dice=never), JobBoard(), self.table, offload=Inline()
-        )
-
-    async def run(self) -> None:
-        """Take in the log up to its end. Raises Failure for what cannot have happened."""
-        with progress(self._log.end, "replaying the log") as advance:
-            seen = 0
-
-            def moved() -> None:
-                nonlocal seen
-                advance(self.projector.position - seen)
-                seen = self.projector.position
-
-            self.projector.listen(moved)
+        projector = Projector(EventLog(log, dice=never), JobBoard(), table, offload=Inline())
+        with progress(log.end, "replaying the log") as advance:
             try:
-                await self.projector.catch_up()
+                asyncio.run(_caught_up(projector, advance))
             except IllegalTransitionError as error:
                 raise Damage(str(error)) from error
-            await self.projector.flush()
+        yield table
+
+
+async def _caught_up(projector: Projector, advance: Advance) -> None:
+    seen = 0
+
+    def moved() -> None:
+        nonlocal seen
+        advance(projector.position - seen)
+        seen = projector.position
+
+    projector.listen(moved)
+    await projector.catch_up()
+    await projector.flush()
 
 
 def no_log(root: str) -> Failure:
-    """What to say when a directory holds no log."""
+    """What to say when a directory holds no log, or has lost its id."""
+    if os.path.isdir(f"{root}/log"):  # noqa: PTH112  beside the disk's own calls
+        return Damage(f"{root}/log-id is missing beside a log: `joblog verify` tells what it was")
     return Failure(f"there is no log in {root}: give --data DIR, or start one there")

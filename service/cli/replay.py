@@ -9,7 +9,6 @@ The new read model is in memory; what is compared with it is opened for reading 
 of its life, so a server may go on writing it.
 """
 
-import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from eventstore.errors import LOST_END_HINT
 from projections.job import Job, Status
 from projections.table import FOLD_VERSION, JobTable, Saved, saved
 from service.cli.failure import Damage, Failure
-from service.cli.files import LogFiles, Replay
+from service.cli.files import LogFiles, replayed
 from service.cli.options import command, files_only, json_too, option
 from service.cli.output import as_table, print_json, print_members, print_text
 from service.cli.place import Place
@@ -67,24 +66,18 @@ def replay_log(*, place: Place, to: int | None, digest: bool, diff: bool, as_jso
         return
     _end_at(log, to)
     since = clock.monotonic()
-    table = _replayed(log)
-    took = clock.monotonic() - since
-    if digest:
-        click.echo(table.digest())
-    else:
-        _print_summary(_summary(log, table, took), as_json=as_json)
+    with replayed(log) as table:
+        took = clock.monotonic() - since
+        if digest:
+            click.echo(table.digest())
+        else:
+            _print_summary(_summary(log, table, took), as_json=as_json)
 
 
 def _end_at(log: LogFiles, to: int | None) -> None:
     if to is not None and to > log.end:
         raise Failure(f"the log ends at position {log.end}, before {to}")
     log.end = log.end if to is None else to
-
-
-def _replayed(log: LogFiles) -> JobTable:
-    replay = Replay(log)
-    asyncio.run(replay.run())
-    return replay.table
 
 
 def _summary(log: LogFiles, table: JobTable, took: float) -> dict[str, Any]:
@@ -116,7 +109,8 @@ def _compare(root: str, log: LogFiles, *, as_json: bool) -> None:
         with saved(path) as there:
             _require_comparable(path, there, log)
             log.end = there.checkpoint
-            found = sorted(differences(log, there), key=lambda each: CHANGES.index(each.change))
+            with replayed(log) as table:
+                found = sorted(differences(table.jobs(), there.jobs), key=_group)
     except sqlite3.Error as error:
         raise Failure(f"{path} cannot be read ({error}): delete it, it is made again") from error
     for each in found:
@@ -142,21 +136,24 @@ def _require_comparable(path: str, there: Saved, log: LogFiles) -> None:
         raise Damage(f"{lost}: acknowledged events are gone. {LOST_END_HINT}")
 
 
-def differences(log: LogFiles, there: Saved) -> Iterator[Difference]:
+def differences(ours: Iterator[Job], there: Iterator[Job]) -> Iterator[Difference]:
     """What is not the same, in order of creation: both sides are walked in step."""
-    ours = _replayed(log).jobs()
-    mine, theirs = next(ours, None), next(there.jobs, None)
+    mine, theirs = next(ours, None), next(there, None)
     while mine or theirs:
         if mine and (theirs is None or mine.created_pos < theirs.created_pos):
             yield Difference("removed", mine.id, {})
             mine = next(ours, None)
         elif theirs and (mine is None or theirs.created_pos < mine.created_pos):
             yield Difference("added", theirs.id, {})
-            theirs = next(there.jobs, None)
+            theirs = next(there, None)
         elif mine and theirs:
             if mine != theirs:
                 yield Difference("changed", mine.id, _fields(mine, theirs))
-            mine, theirs = next(ours, None), next(there.jobs, None)
+            mine, theirs = next(ours, None), next(there, None)
+
+
+def _group(found: Difference) -> int:
+    return CHANGES.index(found.change)
 
 
 def _fields(mine: Job, theirs: Job) -> dict[str, Any]:

@@ -12,8 +12,7 @@ import click
 
 from eventstore.file.directory import read_log_id
 from eventstore.file.disk import SystemDisk
-from projections.job import IllegalTransitionError
-from service.cli.failure import Damage, Misuse
+from service.cli.failure import Misuse
 from service.cli.logs import log_to_stderr
 from service.cli.options import command, files_only, option
 from service.cli.place import Place
@@ -71,8 +70,6 @@ def serve_jobs(*, place: Place, log_format: str, **given: Any) -> None:
         asyncio.run(serve(_settings(place, given), started=lambda url: _announce(place, url)))
     except CannotServeError as error:
         raise Misuse(str(error)) from error
-    except IllegalTransitionError as error:
-        raise Damage(str(error)) from error
 
 
 def _settings(place: Place, given: dict[str, Any]) -> Settings:

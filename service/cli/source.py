@@ -6,7 +6,6 @@ of* an earlier moment is the fold of its events up to then, whichever of the two
 Nothing here prints.
 """
 
-import asyncio
 import re
 from collections.abc import Iterator
 from itertools import takewhile
@@ -19,9 +18,9 @@ from eventstore.event import Event, decode
 from eventstore.timestamp import parse
 from projections.job import Job, Status, fold
 from projections.table import PAGE_MAX, Filter
-from service.cli.client import Client, job_path
+from service.cli.client import Client, connect, job_path
 from service.cli.failure import Failure, Misuse
-from service.cli.files import LogFiles, Replay
+from service.cli.files import LogFiles, replayed
 from service.cli.place import Place
 from service.web.document import document
 
@@ -47,7 +46,7 @@ class Source(Protocol):
 def source_of(place: Place) -> Source:
     """The server, or else the files."""
     url = place.server()
-    return AtServer(Client(url)) if url else InFiles(place.require_root())
+    return AtServer(connect(url)) if url else InFiles(place.require_root())
 
 
 def as_it_was(history: list[Event], moment: str) -> Any:
@@ -117,11 +116,10 @@ class InFiles:
 
     def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
         """See Source. Replays the whole log for it."""
-        replay = Replay(self._log)
-        asyncio.run(replay.run())
         wanted = Filter(status=Status(status) if status else None, kind=kind)
-        for job in replay.table.page(wanted, before=None, limit=limit):
-            yield _document(job)
+        with replayed(self._log) as table:
+            for job in table.page(wanted, before=None, limit=limit):
+                yield _document(job)
 
 
 def _document(job: Job) -> Any:

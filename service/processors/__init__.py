@@ -69,9 +69,8 @@ class Processor:
     backoff: BackoffPolicy
 
     async def run(self, payload: Any, attempt: Attempt) -> Any:
-        """Do the work; return a JSON value or a Struct."""
-        typed = msgspec.convert(payload, self.payload)
-        return msgspec.to_builtins(await self.handler(typed, attempt))
+        """Do the work; return whatever the coroutine returns."""
+        return await self.handler(msgspec.convert(payload, self.payload), attempt)
 
 
 class Registry:

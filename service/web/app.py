@@ -34,18 +34,17 @@ def build_app(
     *,
     actor: str,
     allowed_hosts: Iterable[str],
-    dice: Random | None = None,
+    dice: Random,
 ) -> Starlette:
     """The application. `allowed_hosts` are names it answers to beside this machine's own.
 
-    `dice` draw the ids of requests that bring none; hand in the service's own, and a seeded run
-    repeats itself.
+    `dice` draw the ids of requests that bring none.
     """
     resources = JobsResource(jobs, registry, admission), JobResource(jobs), HealthResource(health)
     app = Starlette(
         routes=[route for resource in resources for route in resource.routes()],
         middleware=[
-            Middleware(RequestIds, dice=dice or Random()),  # noqa: S311  names, not secrets
+            Middleware(RequestIds, dice=dice),
             Middleware(Problems),
             Middleware(Hosts, allowed=tuple(allowed_hosts)),
             Middleware(Callers, actor=actor),

@@ -14,8 +14,8 @@ can slip past one of them; so none of this gets in (RFC 7493, "I-JSON", draws th
 | integers beyond ±2^53    | JavaScript would read another one |
 | nesting over 64          | readers have stacks |
 
-msgspec's C decoder checks the grammar. `_inspect` then goes over the tokens that matter (strings,
-numbers, brackets), because no decoder reports all of the above with a place. Types are not its
+msgspec's C decoder checks the grammar. `_inspect` then goes over the tokens that matter (members,
+brackets, long numbers), because no decoder reports all of the above with a place. Types are not its
 matter: see `body`.
 """
 
@@ -28,17 +28,19 @@ import msgspec
 DEPTH_MAX = 64
 INTEGER_MAX = 2**53
 
-# An unclosed string reaches to the end, and nothing is tried twice: linear time, whatever is sent.
+# Of numbers, only those that could be too large. An unclosed string reaches to the end. Possessive
+# throughout: nothing is tried twice, so the time is linear in whatever is sent.
 _TOKEN = re.compile(
     rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))(?P<member>[ \t\r\n]*+:)?'
-    rb"|(?P<number>-?[0-9]++(?P<fraction>(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?))"
-    rb"|(?P<open>[{\[])|(?P<close>[}\]])",
+    rb"|(?P<open>[{\[])|(?P<close>[}\]])"
+    rb"|(?P<number>(?<![0-9.])-?(?:[0-9]{16,}+(?:\.[0-9]++)?|[0-9]++(?:\.[0-9]++)?(?=[eE]))"
+    rb"(?:[eE][+-]?[0-9]++)?)",
     re.DOTALL,
 )
-# Whole pairs, then what is wrong (the group), then everything else that a backslash begins.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+# Over everything that is fine (other escapes, whole pairs), up to the first that is not.
+_WRONG_ESCAPE = re.compile(
+    rb"(?:[^\\]++|\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?!0000|[dD][89a-fA-F])))*+"
+    rb"\\u(?P<code>0000|[dD][89a-fA-F])",
     re.DOTALL,
 )
 _PLACE = re.compile(r" \(byte (\d+)\)$")
@@ -87,49 +89,38 @@ def _explained(said: str, raw: bytes) -> NotStrictJsonError:
 
 def _inspect(raw: bytes) -> None:
     """Raise NotStrictJsonError for what the grammar allows and we do not."""
+    if wrong := _WRONG_ESCAPE.match(raw):
+        what = "U+0000" if wrong["code"] == b"0000" else "half a surrogate pair"
+        raise NotStrictJsonError(what, wrong.start("code") - len("\\u"))
     members: list[set[bytes]] = []  # of each open bracket
     for token in _TOKEN.finditer(raw):
-        match token.lastgroup:
-            case "string":
-                _check_escapes(token)
-            case "member":
-                _check_escapes(token)
-                _add_member(token, members)
-            case "number":
-                _check_number(token)
-            case "open":
-                if len(members) == DEPTH_MAX:
-                    raise NotStrictJsonError(f"nested deeper than {DEPTH_MAX}", token.start())
-                members.append(set())
-            case _:
-                del members[-1:]
+        kind = token.lastgroup
+        if kind == "member":
+            _add_member(token, members)
+        elif kind == "open":
+            if len(members) == DEPTH_MAX:
+                raise NotStrictJsonError(f"nested deeper than {DEPTH_MAX}", token.start())
+            members.append(set())
+        elif kind == "close":
+            del members[-1:]
+        elif kind == "number":
+            _check_number(token)
 
 
 def _add_member(token: re.Match[bytes], members: list[set[bytes]]) -> None:
     literal = token["string"]
     name = msgspec.json.decode(literal, type=str).encode() if b"\\" in literal else literal[1:-1]
-    if members and name in members[-1]:
-        raise NotStrictJsonError("a member given twice", token.start())
     for siblings in members[-1:]:
+        if name in siblings:
+            raise NotStrictJsonError("a member given twice", token.start())
         siblings.add(name)
-
-
-def _check_escapes(token: re.Match[bytes]) -> None:
-    literal = token["string"]
-    if b"\\u" not in literal:
-        return
-    for escape in _ESCAPE.finditer(literal):
-        if wrong := escape[1]:
-            what = "U+0000" if wrong == b"0000" else "half a surrogate pair"
-            raise NotStrictJsonError(what, token.start() + escape.start())
 
 
 def _check_number(token: re.Match[bytes]) -> None:
     literal = token["number"]
-    if token["fraction"]:
+    digits = literal.lstrip(b"-")
+    if not digits.isdigit():
         if not math.isfinite(float(literal)):
             raise NotStrictJsonError("a number out of range", token.start())
-        return
-    digits = literal.lstrip(b"-")
-    if len(digits) > _INTEGER_DIGITS_MAX or int(digits) > INTEGER_MAX:
+    elif len(digits) > _INTEGER_DIGITS_MAX or int(digits) > INTEGER_MAX:
         raise NotStrictJsonError("an integer beyond 2^53", token.start())

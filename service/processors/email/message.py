@@ -15,7 +15,7 @@ SUBJECT_CHARACTERS_MAX = 998  # RFC 5322's longest line
 BODY_CHARACTERS_MAX = 50_000
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ENCODED_WORD = re.compile(r"=\?[^?\s]*\?[bqBQ]\?[^?]*\?=")
+_ENCODED_WORD = re.compile(r"=\?[^?]*\?[bqBQ]\?")  # Python decodes it without its end, too
 
 
 class Email(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
