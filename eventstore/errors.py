@@ -4,17 +4,17 @@ Errors are for the world's faults; our own mistakes are assertions. A driver tur
 its engine into one of these, and whatever it does not recognise is `OutcomeUnknown`: calling an
 unknown failure "not written" is how logs get duplicates.
 
-| error            | the log now is                       | who acts, how |
-|------------------|--------------------------------------|---------------|
-| `Conflict`       | unchanged by this append             | caller: read, decide again |
-| `TooLarge`       | unchanged                            | caller: send less |
-| `NotWritten`     | unchanged, certainly                 | caller: again later |
+| error            | the log now is                      | who acts, how |
+|------------------|-------------------------------------|---------------|
+| `Conflict`       | unchanged by this append            | caller: read, decide again |
+| `TooLarge`       | unchanged                           | caller: send less |
+| `NotWritten`     | unchanged, certainly                | caller: again later |
 | `OutcomeUnknown` | with this append or without, whole  | caller: the identical append again |
-| `StoreFailed`    | as last synced; this store is done   | operator: look at the disk, restart |
-| `StoreClosed`    | unchanged                            | nobody: we are stopping |
-| `StoreLocked`    | somebody else's to write             | operator: stop the other writer |
-| `StoreCorrupt`   | damaged, at the place named          | operator: the hint names the command |
-| `Unsupported`    | untouched                            | operator: another version or engine |
+| `StoreFailed`    | as last synced; this store is done  | operator: look at the disk, restart |
+| `StoreClosed`    | unchanged                           | nobody: we are stopping |
+| `StoreLocked`    | somebody else's to write            | operator: stop the other writer |
+| `StoreCorrupt`   | damaged, at the place named         | operator: the hint names the command |
+| `Unsupported`    | untouched                           | operator: another version or engine |
 """
 
 from typing import TYPE_CHECKING

@@ -82,8 +82,12 @@ class JobTable:
     def open_jobs(self) -> Iterator[Job]:
         """The flushed jobs that are not finished, oldest first: what a board starts from."""
         query = "SELECT doc FROM jobs WHERE status IN (?, ?) ORDER BY created_pos"
-        for (doc,) in self._reading.execute(query, sorted(OPEN)):
-            yield _DECODER.decode(doc)
+        try:
+            for (doc,) in self._reading.execute(query, sorted(OPEN)):
+                yield _DECODER.decode(doc)
+        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+            hint = "Delete jobs.sqlite and start again: it is made again from the log"
+            raise StoreCorrupt(f"a damaged page: {error}", file=self._path, hint=hint) from error
 
     def jobs(self) -> Iterator[Job]:
         """All flushed jobs, oldest first."""

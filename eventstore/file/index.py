@@ -20,7 +20,7 @@ from importlib.resources import files
 from eventstore.errors import LOST_END_HINT, StoreCorrupt
 from eventstore.event import NEW, Head
 from eventstore.file.disk import Disk
-from eventstore.file.reader import PLACE, Place
+from eventstore.file.reader import BAD_INDEX_HINT, PLACE, Place
 from eventstore.file.writer import Written
 from eventstore.sqlite import is_unsound, transaction
 
@@ -147,7 +147,13 @@ class Index:
 
     def _stored(self, stream: str) -> bytes:
         query = "SELECT places FROM streams WHERE stream = ?"
-        row = self._database.execute(query, (stream,)).fetchone()
+        try:
+            row = self._database.execute(query, (stream,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if not is_unsound(error):
+                raise
+            found = f"a damaged page: {error}"
+            raise StoreCorrupt(found, file=self._path, hint=BAD_INDEX_HINT) from error
         return bytes(row[0]) if row else b""
 
     def _open(self) -> sqlite3.Connection:

@@ -1,8 +1,8 @@
 r"""One file of lines: the on-disk format, in words and in code.
 
-    DATA/log-id                        the log's id, 32 hex digits, written and synced before the
-    first segment DATA/log/000000000001.jsonl        positions 1 … 65,536
-    DATA/log/000000065537.jsonl        positions 65,537 …
+    DATA/log-id                    the log's id, 32 hex digits; synced before the first segment
+    DATA/log/000000000001.jsonl    positions 1 … 65,536
+    DATA/log/000000065537.jsonl    positions 65,537 …
 
 A segment holds exactly SEGMENT_EVENTS events (the newest one fewer) and is named by its first
 position, so the line of position p is line `p - first + 1` of a file whose name follows from p.

@@ -1,6 +1,6 @@
 """`serve`: the whole service in this process, until it is told to stop.
 
-Options become `Settings`, and everything else is `service.wiring`'s. A start that is refused says
+Options become `Settings`, and everything else is `service.server`'s. A start that is refused says
 who holds the log, where it is damaged, or which setting is wrong, in one line; a failure that
 nobody foresaw keeps its traceback.
 """
@@ -16,9 +16,10 @@ from service.cli.failure import Misuse
 from service.cli.logs import log_to_stderr
 from service.cli.options import command, files_only, option
 from service.cli.place import Place
+from service.server import serve
 from service.settings import HOST, PORT, Settings
 from service.version import VERSION
-from service.wiring import CannotServeError, serve
+from service.wiring import CannotServeError
 
 _DEFAULT = Settings()
 

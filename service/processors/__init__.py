@@ -11,7 +11,7 @@ The payload type is the request's schema: the same type decodes and validates th
 further attempt would help, `RetryAfter` when the next one should be. Everything else about
 attempts, retries and time-outs is the worker's.
 
-The registry is a plain object: a service is built with one, and `BUILT_IN` kinds are not special.
+The registry is a plain object: a service is built with one, and the built-in kinds are not special.
 """
 
 import inspect
@@ -115,8 +115,9 @@ def processor(
     def made(handler: Handler) -> Processor:
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"the processor of {kind!r} must be an async function")
-        first = next(iter(inspect.signature(handler).parameters))
-        payload = get_type_hints(handler)[first]
+        payload = get_type_hints(handler).get(next(iter(inspect.signature(handler).parameters), ""))
+        if payload is None:
+            raise TypeError(f"the processor of {kind!r} must say its payload's type")
         return Processor(kind, payload, handler, max_attempts, timeout, backoff)
 
     return made

@@ -118,11 +118,16 @@ def test_a_version_from_the_future_is_refused_by_name(type_):
 
 
 @pytest.mark.parametrize("rev", [1, 3])
-def test_a_revision_left_out_or_repeated_is_damage(rev):
+def test_a_revision_left_out_or_repeated_is_refused_as_damage(rev):
     job = pending_job()
-    [event] = record(attempt_started(10), rev=rev, pos=2)
-    with pytest.raises(IllegalTransitionError):
-        evolve(job, event)
+    for event in (attempt_started(10), NewEvent("JobAdmired", at(10), {})):
+        with pytest.raises(IllegalTransitionError, match="position 2"):
+            evolve(job, *record(event, rev=rev, pos=2))
+
+
+def test_a_stream_that_does_not_begin_at_its_first_revision_is_refused_as_damage():
+    with pytest.raises(IllegalTransitionError, match="cannot follow no job"):
+        fold(record(job_created(), rev=2))
 
 
 @pytest.mark.parametrize(

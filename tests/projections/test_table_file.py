@@ -103,3 +103,13 @@ def test_a_file_that_is_locked_is_not_thrown_away(path, monkeypatch):
             JobTable(str(path), log_id=LOG_ID)
         other.execute("ROLLBACK")
     assert on_disk(path) == ([pending_job().id], 5)
+
+
+def test_a_job_that_cannot_be_read_stops_a_start_with_what_to_do(path):
+    with opened(path) as table:
+        flush(table, 5, pending_job())
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE jobs SET doc = x'7b22'")
+        other.commit()
+    with opened(path) as table, pytest.raises(StoreCorrupt, match=r"Delete jobs\.sqlite"):
+        list(table.open_jobs())

@@ -14,7 +14,7 @@ import pytest
 from eventstore.errors import StoreError, StoreFailed
 from eventstore.file.store import FileStore
 from eventstore.offload import Inline
-from service import wiring
+from service import server, wiring
 from service.backoff import DEFAULT
 from service.commands import Options
 from service.jobs import KeyReusedError
@@ -100,7 +100,7 @@ async def test_a_disk_that_fails_ends_the_service_with_the_failure():
 
 async def test_the_failure_that_ended_a_service_is_the_one_that_is_reported():
     group = BaseExceptionGroup("", [ExceptionGroup("", [StoreFailed("EIO")]), StoreError("later")])
-    assert str(wiring._first(group)) == "EIO"
+    assert str(server._first(group)) == "EIO"
 
 
 async def test_a_full_disk_does_not_spoil_a_graceful_stop():

@@ -96,6 +96,22 @@ async def test_a_job_can_be_read_at_once_after_every_write():
         assert await desk.jobs.page(Filter(status=Status.COMPLETED), limit=9) == [job]
 
 
+async def test_reading_waits_for_what_was_written_before():
+    async with opened(stale_at=1) as desk:
+        job = None
+        for _ in range(2):
+            job = await (desk.jobs.execute(job.id, start()) if job else create(desk))
+            seen = desk.projector.position
+            reading = asyncio.create_task(desk.jobs.get(job.id))
+            listing = asyncio.create_task(desk.jobs.page(Filter(), limit=9))
+            await asyncio.sleep(10)
+            assert not reading.done()
+            assert not listing.done()
+            desk.projector.apply(await desk.log.read(seen))
+            assert await reading == job
+            assert await listing == [job]
+
+
 async def test_pages_go_on_below_a_position():
     async with opened() as desk:
         jobs = [await create(desk, n) for n in range(3)]

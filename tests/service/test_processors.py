@@ -91,6 +91,18 @@ def test_a_plain_function_is_refused_by_name():
             return {}
 
 
+def test_a_processor_that_does_not_say_its_payloads_type_is_refused_by_name():
+    async def unannotated(payload, attempt):
+        pass
+
+    async def without_parameters():
+        pass
+
+    for handler in (unannotated, without_parameters):
+        with pytest.raises(TypeError, match="'report' must say its payload's type"):
+            processor("report")(handler)
+
+
 @pytest.mark.parametrize(
     ("payload_type", "payload", "typed"),
     [
