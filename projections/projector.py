@@ -111,6 +111,12 @@ class Projector:
             if not watching and self._watching.get(job_id) is watching:
                 del self._watching[job_id]
 
+    def wake_watchers(self) -> None:
+        """End every `moved`, whether or not the job did."""
+        for watching in self._watching.values():
+            for future in watching:
+                _wake(future)
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every batch of events."""
         self._listeners.append(listener)

@@ -1,8 +1,8 @@
 """What shall be done? Commands, the worker, the HTTP API and the command line.
 
 `commands` decides, `jobs` records, `worker` and `attempt` run, `processors` do the work, `web` and
-`cli` are for people and programs, `wiring` puts one process together. To add a kind of job, this is
-all you need:
+`cli` are for people and programs, `wiring` puts a service together and `server` serves it. To add a
+kind of job, this is all you need:
 
     from service import processor, Permanent, RetryAfter, Attempt
 """

@@ -15,17 +15,11 @@ from eventstore import clock
 from eventstore.log import EventLog
 
 ASK_EVERY_S = 1.0
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = 5  # when a client may ask again: room does not come back in a second
 
 
 class IntakeClosedError(Exception):
-    """No new work is taken now; nothing was recorded. `retry_after_s`: when asking again makes
-    sense.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.retry_after_s = RETRY_AFTER_S
+    """No new work is taken now; nothing was recorded."""
 
 
 class Admission:

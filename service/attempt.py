@@ -151,7 +151,7 @@ class RunningAttempt:
                 result = await self._processor.run(self._job.payload, self._attempt())
         except asyncio.CancelledError as error:
             ending = self._ending_of_cancellation(error)
-        except Exception as error:  # noqa: BLE001  whatever it raises ends the attempt, not us
+        except (Exception, SystemExit) as error:  # noqa: BLE001  it ends the attempt, not us
             ending = self._ending_of_error(error, timed_out=limit.expired())
             retry_after_s = _delay_asked_for(error)
         finally:
@@ -250,7 +250,7 @@ class RunningAttempt:
             raise error
         return Ending("error", "CancelledError", "something the processor waited for was cancelled")
 
-    def _ending_of_error(self, error: Exception, *, timed_out: bool) -> Ending:
+    def _ending_of_error(self, error: BaseException, *, timed_out: bool) -> Ending:
         """What was raised; unless it was only the processor's way to stop when it was told to."""
         if self._released or self._lease_lost:
             return _RELEASED
@@ -286,7 +286,7 @@ class _Later:
         self._task = asyncio.get_running_loop().create_task(self._coroutine())
 
 
-def _ending_of(error: Exception) -> Ending:
+def _ending_of(error: BaseException) -> Ending:
     return Ending(
         "error",
         type(error).__name__,
@@ -296,7 +296,7 @@ def _ending_of(error: Exception) -> Ending:
     )
 
 
-def _frames_of_the_processor(error: Exception) -> TracebackType | None:
+def _frames_of_the_processor(error: BaseException) -> TracebackType | None:
     """The traceback without the frames that only led to the processor, the same for all of them."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename in _OUR_FILES:
@@ -304,7 +304,7 @@ def _frames_of_the_processor(error: Exception) -> TracebackType | None:
     return frames
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     """What it says; an error of somebody else's making may not even be able to."""
     try:
         return str(error)
@@ -312,7 +312,7 @@ def _text(error: Exception) -> str:
         return f"(its words could not be had: {type(another).__name__})"
 
 
-def _delay_asked_for(error: Exception) -> float | None:
+def _delay_asked_for(error: BaseException) -> float | None:
     """The wait that a processor asks for; None when it asks for none, or for no number."""
     seconds = error.seconds if isinstance(error, RetryAfter) else None
     return seconds if isinstance(seconds, int | float) else None

@@ -74,6 +74,7 @@ class Jobs:
         self._projector = projector
         self._dice = dice
         self._seen = 0  # the last position this object was given
+        self._stopping = False
 
     async def create(
         self,
@@ -217,12 +218,17 @@ class Jobs:
         job = await self.get(job_id)
         try:
             async with asyncio.timeout(timeout_s):
-                while job is not None and not reached(job):
+                while job is not None and not reached(job) and not self._stopping:
                     await self._projector.moved(job_id)
                     job = await self.get(job_id)
         except TimeoutError:
             pass
         return job
+
+    def hold_nothing(self) -> None:
+        """We are stopping: whoever waits in `wait_until`, or will, gets what there is."""
+        self._stopping = True
+        self._projector.wake_watchers()
 
     async def _change(
         self,

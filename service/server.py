@@ -13,6 +13,7 @@ import ipaddress
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -26,20 +27,57 @@ ANSWER_GRACE_S = 5  # for answers under way at a stop; a held long poll ends wit
 BACKLOG = 2048  # connections that may wait to be accepted, uvicorn's own default
 
 
-async def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
+class CannotListenError(Exception):
+    """The address cannot be had: somebody else's, or not this machine's. Nothing was touched."""
+
+
+async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
     """Run a whole service until SIGTERM or SIGINT; a second signal ends it at once.
 
-    `started` is called with the URL once it answers. Raises CannotServeError, StoreError or
-    OSError.
+    `started` is called with the URL once it answers. Returns whether everything stopped: False when
+    a processor would not, so that the process would wait for it, perhaps for ever, although all
+    that matters is done. Raises CannotServeError, CannotListenError, StoreError or OSError.
     """
+    threads = set(threading.enumerate())
     with _signals() as stop, _bind(settings) as listener:
-        url = _url(listener)
-        owner = f"process {os.getpid()} on {socket.gethostname()} serving {url}"
         try:
-            async with running(settings, owner=owner) as service:
-                await _serve_http(service, listener, stop, lambda: started(url))
+            service = await _run(settings, listener, stop, started)
         except* StoreError as failures:
             raise _first(failures) from None
+    deaf = service is not None and service.worker is not None and service.worker.left_behind
+    return not deaf and set(threading.enumerate()) <= threads
+
+
+async def _run(
+    settings: Settings,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    started: Callable[[str], None],
+) -> Service | None:
+    """Start, serve, stop. None when it was told to stop before it had started."""
+    url = _url(listener)
+    owner = f"process {os.getpid()} on {socket.gethostname()} serving {url}"
+    task = asyncio.current_task()
+    assert task is not None
+    starting = asyncio.create_task(_cancel_when(stop, task))
+    try:
+        async with running(settings, owner=owner) as service:
+            starting.cancel()  # from here on a stop is orderly
+            await _serve_http(service, listener, stop, lambda: started(url))
+            return service
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        task.uncancel()
+        return None
+    finally:
+        starting.cancel()
+
+
+async def _cancel_when(stop: asyncio.Event, task: asyncio.Task[object]) -> None:
+    """A start may replay a long log: a stop need not wait for that."""
+    await stop.wait()
+    task.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -73,12 +111,15 @@ async def _serve_http(
     server = _Server(config, started)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if service.worker is not None:
-        service.worker.stop()
-    server.should_exit = True
-    await serving
-    stopping.cancel()
+    try:
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:  # told to stop, or cancelled because the service failed
+        if service.worker is not None:
+            service.worker.stop()
+        service.jobs.hold_nothing()
+        server.should_exit = True
+        stopping.cancel()
+        await serving
 
 
 @contextmanager
@@ -116,8 +157,9 @@ def _bind(settings: Settings) -> socket.socket:
             (settings.host, settings.port), family=family, backlog=BACKLOG
         )
     except OSError as error:
-        raise CannotServeError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotListenError(
+            f"cannot listen on {settings.host} port {settings.port}: {reason}"
         ) from error
     # Connections inherit it. asyncio sets it by itself only on sockets that name their protocol;
     # without it every answer on a kept connection waits 40 ms for the client's delayed ACK.

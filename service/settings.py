@@ -25,6 +25,7 @@ class Settings:
     lease_s: float = 30
     drain_s: float = 10  # how long running attempts may go on after SIGTERM
     min_free_bytes: int = 64 * 1024 * 1024  # intake closes below this
+    allowed_hosts: tuple[str, ...] = ()  # names it answers to beside this machine's own
     insecure: bool = False  # allow another address than the loopback, without any access control
     backoff_base_s: float = 5  # of the built-in kinds: the longest wait after a first failure
     email_failure_rate: float = 0.1  # of the simulated transport

@@ -119,11 +119,15 @@ def build_registry(settings: Settings) -> Registry:
     if settings.processors is not None:
         try:
             module = importlib.import_module(settings.processors)
-        except ImportError as error:
-            raise CannotServeError(f"--processors {settings.processors}: {error}") from error
-        for found in vars(module).values():
-            if isinstance(found, Processor):
-                registry.add(found)
+            found = {id(each): each for each in vars(module).values()}  # once, whatever its names
+            for each in found.values():
+                if isinstance(each, Processor):
+                    registry.add(each)
+        except Exception as error:
+            name = type(error).__name__
+            raise CannotServeError(
+                f"--processors {settings.processors}: {name}: {error}"
+            ) from error
     return registry
 
 
@@ -153,7 +157,7 @@ def _service(
         admission,
         Health(admission, worker),
         actor=f"local:{_user()}",
-        allowed_hosts=[settings.host],
+        allowed_hosts=[settings.host, *settings.allowed_hosts],
         dice=dice,
     )
     return Service(log, projector, jobs, worker, app)
@@ -168,10 +172,10 @@ class Health:
 
     def checks(self) -> dict[str, str | None]:
         """Ask each part how it is."""
-        return {
-            "log": self.admission.reason(),
-            "worker": self.worker.trouble() if self.worker is not None else None,
-        }
+        checks = {"log": self.admission.reason()}
+        if self.worker is not None:
+            checks["worker"] = self.worker.trouble()
+        return checks
 
 
 def _user() -> str:

@@ -93,6 +93,11 @@ class Worker:
             logger.info("%d attempts given back after %g s", len(late), grace_s)
             await asyncio.wait(late, timeout=RELEASE_S)
 
+    @property
+    def left_behind(self) -> int:
+        """Attempts that a drain could not stop."""
+        return len(self._running)
+
     def trouble(self) -> str | None:
         """Why due work is not being claimed; None when all is well."""
         idle_s = clock.monotonic() - self._looked_at
@@ -117,13 +122,14 @@ class Worker:
         return self._board.next_due_at()
 
     async def _run(self, job: Job, attempt: RunningAttempt) -> None:
+        claimed = False
         try:
             claimed = await attempt.run()
-            if not claimed:  # and not at once: what forbade it may last
-                asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._board.put_back, job)
         except Exception:
             logger.exception("attempt of job %s ended in a fault of ours", job.id)
         finally:
+            if not claimed:  # not at once: what forbade it may last
+                asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._board.put_back, job)
             del self._running[attempt]
             self._wake.set()
 

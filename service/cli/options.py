@@ -5,6 +5,7 @@ does not depend on the command: `--data` is JOBLOG_DATA everywhere. What is type
 set. What an option's value means is its command's matter.
 """
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeAlias
@@ -13,6 +14,8 @@ import click
 
 from service.cli.place import Place
 from service.settings import DATA
+
+SECONDS_MAX = 365 * 86_400
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -27,6 +30,22 @@ def option(name: str, *more: str, **attributes: Any) -> Callable[[Command], Comm
     """An option that is also a variable, named in its help."""
     attributes.setdefault("envvar", "JOBLOG_" + name[2:].replace("-", "_").upper())
     return click.option(name, *more, show_envvar=True, **attributes)
+
+
+class Seconds(click.FloatRange):
+    """A duration: a number, of a year at most. `nan` and `inf` are floats, but no durations."""
+
+    def __init__(self, least: float, *, min_open: bool = False) -> None:
+        super().__init__(least, SECONDS_MAX, min_open=min_open)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See click."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail("that is no duration", param, ctx)
+        return seconds
 
 
 def server_or_files(command: Command) -> Command:

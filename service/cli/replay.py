@@ -108,7 +108,7 @@ def _compare(root: str, log: LogFiles, *, as_json: bool) -> None:
     try:
         with saved(path) as there:
             _require_comparable(path, there, log)
-            log.end = there.checkpoint
+            end, log.end = log.end, there.checkpoint
             with replayed(log) as table:
                 found = sorted(differences(table.jobs(), there.jobs), key=_group)
     except sqlite3.Error as error:
@@ -122,7 +122,8 @@ def _compare(root: str, log: LogFiles, *, as_json: bool) -> None:
         raise Failure(
             f"{path} at position {there.checkpoint} is not what the log says: {counts}. {hint}"
         )
-    click.echo(f"no differences at position {there.checkpoint}", err=True)
+    behind = f"; {path} has yet to take in what follows, up to {end}" if end > log.end else ""
+    click.echo(f"no differences at position {there.checkpoint}{behind}", err=True)
 
 
 def _require_comparable(path: str, there: Saved, log: LogFiles) -> None:

@@ -6,22 +6,28 @@ nobody foresaw keeps its traceback.
 """
 
 import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from eventstore.file.directory import read_log_id
 from eventstore.file.disk import SystemDisk
-from service.cli.failure import Misuse
+from service.cli.failure import Failure, Misuse
 from service.cli.logs import log_to_stderr
-from service.cli.options import command, files_only, option
+from service.cli.options import Seconds, command, files_only, option
 from service.cli.place import Place
-from service.server import serve
+from service.server import CannotListenError, serve
 from service.settings import HOST, PORT, Settings
 from service.version import VERSION
 from service.wiring import CannotServeError
 
 _DEFAULT = Settings()
+
+logger = logging.getLogger("joblog.serve")
 
 
 @command(
@@ -42,16 +48,20 @@ _DEFAULT = Settings()
     help="Of the lines on stderr.",
 )  # fmt: skip
 @option(
-    "--lease", metavar="SECONDS", type=click.FloatRange(0, min_open=True),
+    "--lease", metavar="SECONDS", type=Seconds(0, min_open=True),
     default=_DEFAULT.lease_s, help="How long a claim lasts unless renewed.",
 )  # fmt: skip
 @option(
-    "--drain", metavar="SECONDS", type=click.FloatRange(0), default=_DEFAULT.drain_s,
+    "--drain", metavar="SECONDS", type=Seconds(0), default=_DEFAULT.drain_s,
     help="How long attempts may go on after SIGTERM.",
 )  # fmt: skip
 @option(
-    "--backoff-base", metavar="SECONDS", type=click.FloatRange(0),
+    "--backoff-base", metavar="SECONDS", type=Seconds(0),
     default=_DEFAULT.backoff_base_s, help="The longest wait after a first failure.",
+)  # fmt: skip
+@option(
+    "--allow-host", metavar="NAME", multiple=True,
+    help="A name that others call this server by; may be given again.",
 )  # fmt: skip
 @option("--insecure", is_flag=True, show_default=False, help="Listen where others reach it.")
 @option("--seed", type=int, help="Of all dice, for repeatable trials.")
@@ -60,7 +70,7 @@ _DEFAULT = Settings()
     help="The share of simulated attempts that fail.",
 )  # fmt: skip
 @option(
-    "--email-latency", metavar="SECONDS", type=click.FloatRange(0),
+    "--email-latency", metavar="SECONDS", type=Seconds(0),
     default=_DEFAULT.email_latency_s, help="How long a simulated attempt takes.",
 )  # fmt: skip
 @files_only
@@ -68,9 +78,20 @@ def serve_jobs(*, place: Place, log_format: str, **given: Any) -> None:
     """Take jobs over HTTP and run them."""
     log_to_stderr(log_format)
     try:
-        asyncio.run(serve(_settings(place, given), started=lambda url: _announce(place, url)))
+        asyncio.run(_serve(place, _settings(place, given)))
     except CannotServeError as error:
         raise Misuse(str(error)) from error
+    except CannotListenError as error:
+        raise Failure(str(error)) from error
+
+
+async def _serve(place: Place, settings: Settings) -> None:
+    if settings.processors is not None:
+        sys.path.insert(0, str(Path.cwd()))  # which a console script does not do by itself
+    if not await serve(settings, started=lambda url: _announce(place, url)):
+        logger.warning("a processor does not stop and is abandoned; all that matters is recorded")
+        logging.shutdown()
+        os._exit(0)
 
 
 def _settings(place: Place, given: dict[str, Any]) -> Settings:
@@ -83,6 +104,7 @@ def _settings(place: Place, given: dict[str, Any]) -> Settings:
         processors=given["processors"],
         lease_s=given["lease"],
         drain_s=given["drain"],
+        allowed_hosts=given["allow_host"],
         insecure=given["insecure"],
         backoff_base_s=given["backoff_base"],
         email_failure_rate=given["email_failure_rate"],

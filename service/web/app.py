@@ -3,7 +3,7 @@
 A path that is there answers another method with 405 and all its methods in `Allow`; every other
 path is 404, with a trailing slash too: a redirect would be a second name for the same thing.
 
-Nothing here listens on a socket; `service.wiring` does.
+Nothing here listens on a socket; `service.server` does.
 """
 
 from collections.abc import Iterable

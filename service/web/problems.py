@@ -23,12 +23,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from eventstore.errors import NotWritten, OutcomeUnknown, StoreClosed, StoreFailed, TooLarge
-from service.admission import IntakeClosedError
+from service.admission import RETRY_AFTER_S, IntakeClosedError
 from service.commands import NotAllowedError
 from service.jobs import JobNotFoundError, KeyReusedError, PreconditionFailedError
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 5  # for a store that could not write: as long as intake stays closed by itself
 
 
 class Kind(NamedTuple):
@@ -129,7 +128,7 @@ def _stale(error: PreconditionFailedError) -> ProblemError:
 
 
 def _closed(error: IntakeClosedError) -> ProblemError:
-    return ProblemError(INTAKE_CLOSED, str(error), headers=_retry_after(error.retry_after_s))
+    return ProblemError(INTAKE_CLOSED, str(error), headers=_retry_after(RETRY_AFTER_S))
 
 
 def _not_written(error: NotWritten) -> ProblemError:

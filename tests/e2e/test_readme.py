@@ -26,7 +26,7 @@ VARYING = [
     (r"\b[0-9a-f]{64}\b", "DIGEST"),
     (r"\b[0-9a-f]{32}\b", "LOG"),
     (r"\b\d+\.\d+(?=[,}])", "SECONDS"),
-    (r"at position \d+", "at POSITION"),  # the table follows within a second
+    (r"at position \d+(; \S+ has yet to take in .*)?", "at POSITION"),  # it follows in a second
 ]
 
 

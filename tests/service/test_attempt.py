@@ -89,6 +89,13 @@ async def test_the_last_failure_ends_the_job_in_one_append_with_the_attempt():
     assert ended.pos == failed.pos + 1
 
 
+async def test_a_processor_that_exits_ends_its_attempt_and_not_the_service():
+    async with world(script(SystemExit(0), "done")) as w:
+        job = await w.ended(await w.post())
+    assert (job.status, job.attempts) == (Status.COMPLETED, 2)
+    assert (job.last_error.reason, job.last_error.class_) == ("error", "SystemExit")
+
+
 async def test_a_permanent_error_fails_the_job_at_once():
     async with world(script(Permanent("no such mailbox"))) as w:
         job_id = await w.post()

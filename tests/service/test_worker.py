@@ -16,6 +16,7 @@ from eventstore.memory import MemoryStore
 from eventstore.timestamp import later, seconds_between
 from projections.job import Status
 from service import commands
+from service.attempt import RunningAttempt
 from service.processors import Attempt, RetryAfter
 from tests.support.wait import until
 from tests.support.world import about, elapsed, script, seconds, takes, world
@@ -159,6 +160,22 @@ async def test_claims_that_find_no_room_are_made_again_and_not_in_a_rush():
         [ended] = await ends(w, [await w.post()])
     assert 60 <= ended <= 62
     assert 20 <= tries <= 60
+
+
+async def test_a_job_whose_claim_met_a_fault_of_ours_is_taken_again(monkeypatch):
+    faults = iter([ZeroDivisionError("ours")])
+    run = RunningAttempt.run
+
+    async def faulty(attempt):
+        for fault in faults:
+            raise fault
+        return await run(attempt)
+
+    monkeypatch.setattr(RunningAttempt, "run", faulty)
+    async with world(script("done")) as w:
+        job = await w.ended(await w.post())
+    assert job.status is Status.COMPLETED
+    assert elapsed() < 1.1
 
 
 async def test_a_store_that_has_failed_is_not_asked_in_a_rush():

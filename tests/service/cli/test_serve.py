@@ -13,6 +13,7 @@ import pytest
 from eventstore.errors import StoreCorrupt, StoreFailed, StoreLocked
 from projections.job import IllegalTransitionError
 from service.cli import serve as serve_module
+from service.server import CannotListenError
 from service.settings import Settings
 from service.version import VERSION
 from service.wiring import CannotServeError
@@ -32,8 +33,9 @@ def served(monkeypatch: pytest.MonkeyPatch, *args: object, **more: Any) -> Setti
     """The settings that these options make."""
     kept: list[Settings] = []
 
-    async def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
+    async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
         kept.append(settings)
+        return True
 
     monkeypatch.setattr(serve_module, "serve", serve)
     assert joblog("serve", *args, **more).exit_code == 0
@@ -56,11 +58,12 @@ def test_every_option_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch, "--host", "::1", "--port", 0, "--concurrency", 7, "--processors", "a.b",
         "--no-worker", "--lease", 5, "--drain", 0, "--insecure", "--seed", 3, "--backoff-base", 0.1,
         "--email-failure-rate", 0.5, "--email-latency", 0, "--store", "memory:",
+        "--allow-host", "jobs.example", "--allow-host", "j.example",
     )  # fmt: skip
     assert found == Settings(
         store="memory:", host="::1", port=0, concurrency=7, processors="a.b", work=False,
         lease_s=5.0, drain_s=0.0, insecure=True, seed=3, backoff_base_s=0.1,
-        email_failure_rate=0.5, email_latency_s=0.0,
+        email_failure_rate=0.5, email_latency_s=0.0, allowed_hosts=("jobs.example", "j.example"),
     )  # fmt: skip
 
 
@@ -76,6 +79,9 @@ def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--port", "70000"),
         ("--concurrency", "0"),
         ("--lease", "0"),
+        ("--lease", "nan"),
+        ("--lease", "inf"),
+        ("--drain", "nan"),
         ("--drain", "-1"),
         ("--email-failure-rate", "1.1"),
         ("--log-format", "xml"),
@@ -97,6 +103,7 @@ ILLEGAL = IllegalTransitionError(None, record(job_completed())[0])
         (CORRUPT, 3, "f.jsonl, line 3, byte 99: bad. Look there"),
         (ILLEGAL, 3, "position 1: JobCompleted cannot follow"),
         (CannotServeError("there is no such address"), 2, "there is no such address"),
+        (CannotListenError("it is taken"), 1, "it is taken"),
         (StoreFailed("syncing the log failed"), 1, "syncing the log failed"),
         (PermissionError(13, "Permission denied", "/var/x"), 1, "/var/x: Permission denied"),
     ],
@@ -118,8 +125,9 @@ def test_once_it_answers_it_says_where_and_on_what(
 ) -> None:
     log_id = write_log(tmp_path)
 
-    async def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
+    async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
         started(URL)
+        return True
 
     monkeypatch.setattr(serve_module, "serve", serve)
     result = joblog("serve", "--data", tmp_path)
