@@ -67,7 +67,7 @@ def recover(
     """
     _remove_leftovers(disk, root)
     end = _find_end(disk, log_id, reader, segment_events)
-    require_head(end.recovered.head)
+    _require_head(end, reader, require_head)
     for first, offset, data in end.torn:
         _keep_torn(disk, root, first, offset, data)
     if end.surplus is not None:
@@ -75,6 +75,22 @@ def recover(
         disk.syncdir(f"{root}/log")
     _copy(disk, root, reader.path(end.recovered.first), end.data)
     return end.recovered
+
+
+def _require_head(end: _End, reader: Reader, require_head: Callable[[int], None]) -> None:
+    """Ask the witnesses; when they object and something torn ends the log, name its place."""
+    try:
+        require_head(end.recovered.head)
+    except StoreCorrupt as error:
+        for first, offset, _ in end.torn:
+            if first == end.recovered.first:
+                number = len(end.recovered.lines) + 1
+                found = f"the line is damaged, for {error.found}"
+                path = reader.path(first)
+                raise StoreCorrupt(
+                    found, file=path, line=number, byte=offset, hint=error.hint
+                ) from error
+        raise
 
 
 def _find_end(disk: Disk, log_id: str, reader: Reader, segment_events: int) -> _End:

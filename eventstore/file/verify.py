@@ -15,7 +15,8 @@ On a running server they may be a commit that is just being written.
 
 Memory: one segment's bytes, and one small number a stream, because a gap in its revisions can only
 be seen by who remembers where it was. Reads only, takes no lock, repairs nothing. It cannot see
-that the log's last commits are gone altogether: of that the caches are witnesses, see `seen_by`.
+that the log's last commits are gone altogether: of that the caches are
+witnesses, and who asks them says so by `acknowledged`.
 """
 
 import re
@@ -86,26 +87,32 @@ class _Read:
         return Problem(self.file, found, self.number, self.offset)
 
 
-def verify(disk: Disk, root: str, *, segment_events: int = SEGMENT_EVENTS) -> Iterator[Found]:
+def verify(
+    disk: Disk, root: str, *, acknowledged: int = 0, segment_events: int = SEGMENT_EVENTS
+) -> Iterator[Found]:
     """The problems of the log in a directory, and its good lines, each where it is met.
 
-    A line is held back until its append is known to be whole. Raises FileNotFoundError when there
-    is no log.
+    `acknowledged` is a position up to which a witness has seen the log: an end that is torn before
+    it is damage. A line is held back until its append is known to be whole. Raises
+    FileNotFoundError when there is no log.
     """
     log_id, problem = _identity(disk, root)
     if problem is not None:
         yield problem
     if log_id is not None:
-        yield from _Verification(disk, root, log_id, segment_events).run()
+        yield from _Verification(disk, root, log_id, acknowledged, segment_events).run()
 
 
 class _Verification:
     """One pass over a log, and what it has to remember on the way."""
 
-    def __init__(self, disk: Disk, root: str, log_id: str, segment_events: int) -> None:
+    def __init__(
+        self, disk: Disk, root: str, log_id: str, acknowledged: int, segment_events: int
+    ) -> None:
         self._disk = disk
         self._root = root
         self._log_id = log_id
+        self._acknowledged = acknowledged
         self._segment_events = segment_events
         self._last: Event | None = None  # the last good line's
         self._pos = 0
@@ -260,7 +267,11 @@ class _Verification:
     def _end(self) -> Iterator[Problem]:
         """The torn tail: bytes that are no lines, and lines of an append that lacks its end."""
         start = self._held_from or self._torn
-        if start is not None:
+        pos = self._held[0].event.pos if self._held else self._pos + 1
+        if start is not None and pos <= self._acknowledged:
+            found = f"position {pos} was acknowledged, and is damaged"
+            yield Problem(start.file, found, start.line, start.byte)
+        elif start is not None:
             size = self._torn_bytes + sum(len(line.event.line) + 1 for line in self._held)
             found = (
                 f"the last {size} bytes were never acknowledged: the next start cuts them off,"

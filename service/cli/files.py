@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from random import Random
 
-from eventstore.errors import Unsupported
+from eventstore.errors import LOST_END_HINT, StoreCorrupt, Unsupported
 from eventstore.event import EVENTS_PER_APPEND_MAX, Append, Event
 from eventstore.file.directory import read_log_id
 from eventstore.file.disk import SystemDisk
@@ -29,6 +29,7 @@ from projections.projector import Projector
 from projections.table import MEMORY, JobTable
 from service.cli.failure import Damage, Failure
 from service.cli.progress import Advance, progress
+from service.cli.witness import witnessed
 
 
 class ReadOnlyDisk(SystemDisk):
@@ -52,8 +53,10 @@ class LogFiles:
             raise no_log(root) from error
         self._reader = Reader(disk, root, self.log_id)
         self._disk = disk
+        acknowledged = max(witnessed(root).values())
         self._seen = self._newest()
         self.end = self._whole_end(max(0, self._seen[0] - 1 - EVENTS_PER_APPEND_MAX))
+        self._require(acknowledged)
 
     def extend(self) -> bool:
         """Take in what was appended since; whether there was anything."""
@@ -114,6 +117,16 @@ class LogFiles:
             whole = whole_appends(lines)
             end = whole[-1].event.pos if whole else end
         return end
+
+    def _require(self, acknowledged: int) -> None:
+        """Raise StoreCorrupt when the log ends before a position that was acknowledged."""
+        if acknowledged > self.end:
+            first = self._seen[0]
+            _, fault = self._reader.scan_segment(first, sealed=True)
+            if fault is not None:
+                raise self._reader.corrupt(first, fault)
+            found = f"the log ends at {self.end}, its caches have seen {acknowledged}"
+            raise StoreCorrupt(f"{found}: acknowledged events are gone", hint=LOST_END_HINT)
 
     def _newest(self) -> tuple[int, int]:
         """The newest segment and its size: what changes when the log grows."""

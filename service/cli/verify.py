@@ -11,19 +11,15 @@ canonical form: not that of `replay`, which is about jobs. Nothing is repaired.
 
 import hashlib
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from eventstore.file.directory import CACHES
 from eventstore.file.segment import Line, file_name, segment_of
 from eventstore.file.verify import Problem, verify, without_framing
-from projections.table import read_only
 from projections.verify import LifeCycles
 from service.cli.failure import Damage
 from service.cli.files import ReadOnlyDisk, no_log
@@ -31,6 +27,7 @@ from service.cli.options import command, files_only, json_too
 from service.cli.output import as_table, print_json, print_text
 from service.cli.place import Place
 from service.cli.progress import Advance, progress
+from service.cli.witness import witnessed
 
 HINT = (
     "nothing was changed. Stop the server, keep a copy of the directory, and restore the damaged"
@@ -67,8 +64,8 @@ class Verification:
 
     def problems(self, advance: Advance) -> Iterator[Problem]:
         """Problems and notes, as they are found. Raises Failure when there is no log."""
-        seen = {name: seen_by(f"{self._root}/{name}") for name in CACHES}
-        for problem in self._found(advance):
+        seen = witnessed(self._root)
+        for problem in self._found(advance, acknowledged=max(seen.values())):
             self.counts["note" if problem.is_note else "problem"] += 1
             yield problem
         for name, position in seen.items():
@@ -99,9 +96,9 @@ class Verification:
         """How many hold a good line."""
         return len(self._segments)
 
-    def _found(self, advance: Advance) -> Iterator[Problem]:
+    def _found(self, advance: Advance, *, acknowledged: int) -> Iterator[Problem]:
         try:
-            for found in verify(ReadOnlyDisk(), self._root):
+            for found in verify(ReadOnlyDisk(), self._root, acknowledged=acknowledged):
                 if isinstance(found, Line):
                     advance(len(found.event.line) + 1)
                     yield from self._event(found)
@@ -125,17 +122,6 @@ class Verification:
         path = f"{self._root}/log/{file_name(first)}"
         for found, is_note in self._stories.check(event):
             yield Problem(path, found, event.pos - first + 1, line.offset, is_note)
-
-
-def seen_by(path: str) -> int:
-    """The position that a cache has seen; 0 when there is none, or none that can be read."""
-    if not Path(path).exists():
-        return 0
-    try:
-        with closing(read_only(path)) as database:
-            return int(database.execute("SELECT checkpoint FROM state").fetchone()[0])
-    except (sqlite3.Error, TypeError):
-        return 0
 
 
 def _size(root: str) -> int:

@@ -136,3 +136,9 @@ def flip(path: Path, line: int, byte: int = 40) -> int:
     data[start + byte] ^= 1
     path.write_bytes(data)
     return start
+
+
+def forget(root: Path) -> None:
+    """Delete the caches, which know how far the log once reached."""
+    for path in root.glob("*.sqlite*"):
+        path.unlink()

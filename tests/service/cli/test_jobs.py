@@ -15,6 +15,7 @@ from tests.service.cli.logs import (
     OFF,
     WAITING,
     flip,
+    forget,
     lines_of,
     segment,
     write_log,
@@ -161,8 +162,23 @@ def test_a_damaged_log_is_code_3_with_the_place(root: Path, command: tuple[str, 
 def test_a_torn_tail_is_the_end(root: Path) -> None:
     path = segment(root)
     path.write_bytes(path.read_bytes()[:-5])
+    forget(root)
     [job] = printed("show", OFF, "--data", root)
     assert job["status"] == "pending"
+
+
+def test_an_end_that_a_cache_has_seen_whole_is_damage(root: Path) -> None:
+    path = segment(root)
+    path.write_bytes(path.read_bytes()[:-5])
+    for command in (("show", OFF), ("list",), ("tail",), ("replay",)):
+        said = refused(3, *command, "--data", root)
+        assert f"{path}, line 11, byte " in said
+
+
+def test_a_whole_line_that_is_gone_is_damage_too(root: Path) -> None:
+    path = segment(root)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert "the log ends at 10, its caches have seen 11" in refused(3, "list", "--data", root)
 
 
 def test_an_append_that_lacks_its_end_is_not_shown(tmp_path: Path) -> None:
@@ -170,6 +186,7 @@ def test_an_append_that_lacks_its_end_is_not_shown(tmp_path: Path) -> None:
     write_log(root, [("a", [job_created(0)]), ("b", [job_created(1), job_created(1)])])
     path = segment(root)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    forget(root)
     assert [job["id"] for job in printed("list", "--data", root)] == ["a"]
 
 

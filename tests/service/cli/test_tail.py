@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import tail
-from tests.service.cli.logs import DONE, STORY, flip, lines_of, segment, write_log
+from tests.service.cli.logs import DONE, STORY, flip, forget, lines_of, segment, write_log
 from tests.service.cli.runner import at_a_terminal, joblog, refused, succeed
 from tests.support.build import at
 
@@ -86,6 +86,7 @@ def test_following_shows_whole_appends_as_they_come(
     lines = [line + b"\n" for line in lines_of(root)]
     path = segment(root)
     path.write_bytes(b"".join(lines[:5]))
+    forget(root)
     parts = [lines[5], lines[6], lines[7][:30], lines[7][30:], lines[8] + lines[9]]
     waiting = Interrupt(path, *parts)
     monkeypatch.setattr(tail.threading, "Event", lambda: waiting)
@@ -98,6 +99,7 @@ def test_following_shows_whole_appends_as_they_come(
 def test_following_one_type(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line + b"\n" for line in lines_of(root)]
     segment(root).write_bytes(b"".join(lines[:5]))
+    forget(root)
     waiting = Interrupt(segment(root), b"".join(lines[5:8]), b"".join(lines[8:]))
     monkeypatch.setattr(tail.threading, "Event", lambda: waiting)
     result = joblog("tail", "--follow", "--type", "JobFailed", "--data", root)

@@ -305,3 +305,14 @@ def test_whatever_bytes_change_it_is_found_and_nothing_breaks(tmp_path: Path) ->
 def _ends_sooner(data: bytes, sound: bytes, newest: bool) -> bool:
     """Unchanged; or the newest segment without its last commits, which no checksum can show."""
     return data == sound or (newest and sound.startswith(data))
+
+
+def test_an_end_that_was_acknowledged_is_not_torn_but_damaged(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_log(root)
+    path = segment(root)
+    path.write_bytes(path.read_bytes()[:-5])
+    for seen, is_note in ((EVENTS - 1, True), (EVENTS, False), (EVENTS + 1, False)):
+        found = verify(ReadOnlyDisk(), str(root), acknowledged=seen)
+        [problem] = [each for each in found if isinstance(each, Problem)]
+        assert (problem.line, problem.is_note) == (EVENTS, is_note)
