@@ -41,8 +41,12 @@ CLOCKS = re.compile(
     r"time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|perf_counter_ns|sleep)"
     r"|(datetime|date)\.(now|utcnow|today)"
 )
-DICE = re.compile(r"random\.\w+|secrets\.\w+|uuid\.uuid\w+|uuid[1-8]|os\.urandom|SystemRandom")
+DICE = re.compile(
+    r"random\.(?!Random$)\w+|secrets\.\w+|uuid\.uuid\w+|uuid[1-8]|os\.urandom|SystemRandom"
+)
 DRIVERS = {"asyncpg", "nats", "redis"}
+ENGINES = ("eventstore/postgres/", "eventstore/nats.py", "eventstore/redis/")
+WATCHED = {"datetime", "os", "random", "secrets", "shutil", "time", "uuid"}
 DISK_CALLS = re.compile(r"os\.(?!getpid)\w+|Path\b.*|open|shutil\.\w+")
 
 Rule = Callable[[str, ast.Module, str], Iterator[str]]
@@ -59,32 +63,33 @@ def imports_point_one_way(path: str, tree: ast.Module, _: str) -> Iterator[str]:
             yield f"{path} imports {name}: the web and the worker do not know each other"
         if path == "service/worker.py" and name.startswith("service.web"):
             yield f"{path} imports {name}: the web and the worker do not know each other"
-        if top in DRIVERS and path != "eventstore/open.py" and not path.startswith("eventstore/"):
-            yield f"{path} imports the driver {name}"
+        if top in DRIVERS and not path.startswith(ENGINES):
+            yield f"{path} imports the client library {name}"
 
 
 def only_the_clock_reads_clocks(path: str, tree: ast.Module, _: str) -> Iterator[str]:
-    """`eventstore/clock.py` is the only one; a command that waits for a file may sleep."""
+    """`eventstore/clock.py` is the only one; nobody sleeps on a thread."""
     if path != "eventstore/clock.py":
-        yield from (f"{path}:{line} calls {name}" for name, line in calls(tree, CLOCKS))
+        yield from (f"{path}:{line} uses {name}" for name, line in uses(tree, CLOCKS))
 
 
 def only_the_wiring_throws_dice(path: str, tree: ast.Module, _: str) -> Iterator[str]:
     """Everyone else is handed a `Random`."""
     if path != "service/wiring.py":
-        yield from (f"{path}:{line} calls {name}" for name, line in calls(tree, DICE))
+        yield from (f"{path}:{line} uses {name}" for name, line in uses(tree, DICE))
 
 
 def only_the_disk_reaches_the_disk(path: str, tree: ast.Module, _: str) -> Iterator[str]:
     """Below `eventstore/file` the operating system is behind `disk.py`."""
     if path.startswith("eventstore/file/") and path != "eventstore/file/disk.py":
-        yield from (f"{path}:{line} calls {name}" for name, line in calls(tree, DISK_CALLS))
+        yield from (f"{path}:{line} uses {name}" for name, line in uses(tree, DISK_CALLS))
 
 
 def pure_rooms_neither_wait_nor_reach_outside(path: str, tree: ast.Module, _: str) -> Iterator[str]:
     """No `async`, no I/O, no clock."""
     if path in PURE:
-        yield from (f"{path} imports {name}" for name in imported(tree) if name in IMPURE)
+        names = [name for name in imported(tree) if name.split(".")[0] in IMPURE]
+        yield from (f"{path} imports {name}" for name in names)
         for name in imported(tree):
             if name == "eventstore.clock" or name.startswith("eventstore.clock."):
                 yield f"{path} imports the clock"
@@ -123,13 +128,22 @@ def endpoints_are_async(path: str, tree: ast.Module, _: str) -> Iterator[str]:
                 yield f"{path}:{node.lineno} {node.name} is an endpoint and not async"
 
 
-def no_test_sleeps(path: str, tree: ast.Module, source: str) -> Iterator[str]:
-    """Time is virtual, or the log is waited for. `sleep(0)` only lets others run."""
+def no_test_sleeps(path: str, tree: ast.Module, _: str) -> Iterator[str]:
+    """Time is virtual, where `asyncio.sleep` moves the clock, or the log is waited for."""
     if path.startswith("tests/"):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep":
-                yield f"{path}:{node.lineno} sleeps"
-    assert source is not None
+        sleeps = re.compile(r"time\.sleep")
+        yield from (f"{path}:{line} sleeps" for _, line in uses(tree, sleeps))
+        for test in ast.walk(tree):
+            if isinstance(test, ast.AsyncFunctionDef) and on_the_real_clock(test):
+                for node in ast.walk(test):
+                    if isinstance(node, ast.Call) and re.fullmatch(
+                        r"asyncio\.sleep\((?!0\)).*", ast.unparse(node)
+                    ):
+                        yield f"{path}:{node.lineno} sleeps on the real clock"
+
+
+def on_the_real_clock(test: ast.AsyncFunctionDef) -> bool:
+    return any("real_time" in ast.unparse(decorator) for decorator in test.decorator_list)
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -141,17 +155,21 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def calls(tree: ast.Module, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
-    """Calls of functions whose name fits, and any mention of one with a dot: it may be called
-    later.
+def uses(tree: ast.Module, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
+    """Functions whose dotted name fits: called, mentioned (they may be called later), imported by
+    name; and the modules they come from under another name, which would hide them.
     """
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        dotted = isinstance(node, ast.Attribute)
-        if (dotted or (isinstance(node, ast.Name) and id(node) in called)) and pattern.fullmatch(
-            name := ast.unparse(node)
-        ):
-            yield name, node.lineno
+        if isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and id(node) in called):
+            if pattern.fullmatch(name := ast.unparse(node)):
+                yield name, node.lineno
+        elif isinstance(node, ast.Import):
+            hidden = [alias for alias in node.names if alias.asname and alias.name in WATCHED]
+            yield from ((f"{alias.name} as {alias.asname}", node.lineno) for alias in hidden)
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((name, node.lineno) for name in names if pattern.fullmatch(name))
 
 
 def routed(tree: ast.Module) -> set[str]:
@@ -175,16 +193,50 @@ RULES: list[Rule] = [
 ]
 EVERYWHERE: list[Rule] = [every_module_explains_itself, nothing_is_too_long, no_test_sleeps]
 
-BITES = {
-    imports_point_one_way: ("eventstore/log.py", "from projections.job import Job"),
-    only_the_clock_reads_clocks: ("service/jobs.py", "import time\nx = time.monotonic"),
-    only_the_wiring_throws_dice: ("service/jobs.py", "import uuid\nx = uuid.uuid4()"),
-    only_the_disk_reaches_the_disk: ("eventstore/file/index.py", "import os\nos.unlink('x')"),
-    pure_rooms_neither_wait_nor_reach_outside: ("projections/job.py", "async def f(): pass"),
-    every_module_explains_itself: ("service/jobs.py", '"""Jobs."""'),
-    nothing_is_too_long: ("service/jobs.py", "x = 1\n" * (MODULE_LINES_MAX + 1)),
-    endpoints_are_async: ("service/web/jobs.py", "def get(r): ...\nRoute('/', get)"),
-    no_test_sleeps: ("tests/test_x.py", "import time\ntime.sleep(1)"),
+BITES: dict[Rule, tuple[str, list[str]]] = {
+    imports_point_one_way: (
+        "eventstore/log.py",
+        ["from projections.job import Job", "import service.jobs", "import asyncpg"],
+    ),
+    only_the_clock_reads_clocks: (
+        "service/jobs.py",
+        [
+            "import time\nx = time.monotonic",
+            "from time import monotonic",
+            "import time as t",
+            "from time import sleep",
+            "from datetime import datetime\ndatetime.now()",
+        ],
+    ),
+    only_the_wiring_throws_dice: (
+        "service/jobs.py",
+        [
+            "import uuid\nx = uuid.uuid4()",
+            "from random import random",
+            "from os import urandom",
+            "from secrets import token_hex",
+            "import random as r",
+        ],
+    ),
+    only_the_disk_reaches_the_disk: (
+        "eventstore/file/index.py",
+        ["import os\nos.unlink('x')", "from os import unlink", "open('x')"],
+    ),
+    pure_rooms_neither_wait_nor_reach_outside: (
+        "projections/job.py",
+        ["async def f(): pass", "import os.path", "from eventstore import clock"],
+    ),
+    every_module_explains_itself: ("service/jobs.py", ['"""Jobs."""', ""]),
+    nothing_is_too_long: ("service/jobs.py", ["x = 1\n" * (MODULE_LINES_MAX + 1), "#" * 101]),
+    endpoints_are_async: ("service/web/jobs.py", ["def get(r): ...\nRoute('/', get)"]),
+    no_test_sleeps: (
+        "tests/test_x.py",
+        [
+            "import time\ntime.sleep(1)",
+            "from time import sleep",
+            "@pytest.mark.real_time\nasync def test_x():\n    await asyncio.sleep(1)",
+        ],
+    ),
 }
 
 
@@ -214,8 +266,9 @@ def test_the_tests_keep_the_rule(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", BITES, ids=lambda rule: rule.__name__)
 def test_the_rule_bites(rule: Rule) -> None:
-    path, source = BITES[rule]
-    assert list(rule(path, ast.parse(source), source)) != []
+    path, planted = BITES[rule]
+    for source in planted:
+        assert list(rule(path, ast.parse(source), source)) != [], source
 
 
 def test_every_rule_has_a_test_that_it_bites() -> None:
