@@ -183,6 +183,7 @@ class Index:
         query = "SELECT log_id, checkpoint FROM state"
         log_id, checkpoint = self._database.execute(query).fetchone()
         if log_id != self._log_id:
+            self.close()
             raise StoreCorrupt(
                 f"this index belongs to log {log_id}, the log here is {self._log_id}",
                 file=self._path,

@@ -20,7 +20,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import accumulate
 from random import Random
 
@@ -67,21 +67,24 @@ class FileStore:
         self._flush_offload = flush_offload
         self._reader = Reader(disk, root, log_id, segment_events=segment_events)
         self._index = Index(disk, f"{root}/index.sqlite", log_id)
-        recovered = recover(
-            disk,
-            root,
-            log_id,
-            self._reader,
-            segment_events=segment_events,
-            require_head=self._index.require_not_beyond,
-        )
-        self._tail = [line.event for line in recovered.lines[-TAIL_EVENTS_MAX:]]
-        self._head = recovered.head
-        self._time: Timestamp = self._last_time()
-        self._catch_up_index()
-        self._writer = Writer(
-            disk, root, log_id, self._reader, recovered, segment_events=segment_events
-        )
+        with ExitStack() as undo:
+            undo.callback(self._index.close)
+            recovered = recover(
+                disk,
+                root,
+                log_id,
+                self._reader,
+                segment_events=segment_events,
+                require_head=self._index.require_not_beyond,
+            )
+            self._tail = [line.event for line in recovered.lines[-TAIL_EVENTS_MAX:]]
+            self._head = recovered.head
+            self._time: Timestamp = self._last_time()
+            self._catch_up_index()
+            self._writer = Writer(
+                disk, root, log_id, self._reader, recovered, segment_events=segment_events
+            )
+            undo.pop_all()
         reserve.ensure(disk, root)
         self._one_at_a_time = asyncio.Lock()
         self._moved = asyncio.Event()
