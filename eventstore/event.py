@@ -49,10 +49,12 @@ EVENTS_PER_APPEND_MAX = 1_000  # JetStream's limit for one atomic batch; ours st
 
 STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+# JSON and nothing else: what orjson turns into text by itself would not come back equal.
+_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _FRAMING = re.compile(rb'(?:,"more":true)?(?:,"commit":\d+)?,"crc":"[0-9a-f]{8}"\}$')
 
 
-class NewEvent(msgspec.Struct, frozen=True):
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """What somebody wants recorded: a fact of one type, decided at `time`.
 
     Once appended its objects are the log's: never change them.
@@ -76,12 +78,13 @@ class Head(NamedTuple):
 NEW = Head(0, 0)  # the head of a stream that does not exist
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """Events for one stream, to be recorded all or none where the stream still ends at `expected`.
 
     `nonce` says which append this is: the same nonce again is the same append again. `bodies` holds
-    each event's line from `"data"` on, which does not depend on the place it will get. Make one
-    with `prepare`.
+    each event's line from `"data"` on, which does not depend on the place it will get. `fresh`: the
+    stream's name was drawn just now, so that nobody else can have it, and a store need not look
+    for it beyond what this process wrote. Make one with `prepare`.
     """
 
     stream: str
@@ -89,19 +92,18 @@ class Append(msgspec.Struct, frozen=True):
     events: tuple[NewEvent, ...]
     nonce: str
     bodies: tuple[bytes, ...]
+    size: int  # bytes the lines will take at most
+    fresh: bool = False
 
     @property
     def time(self) -> Timestamp:
         """When it was decided: one time for all its events."""
+        if len(self.events) == 1:
+            return self.events[0].time
         return latest(*(event.time for event in self.events))
 
-    @property
-    def size(self) -> int:
-        """Bytes the lines will take at most."""
-        return sum(map(len, self.bodies)) + HEAD_BYTES_MAX * len(self.bodies)
 
-
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A recorded event. `line` is the line as the store holds it, without its newline."""
 
     pos: int
@@ -126,39 +128,53 @@ class Event(msgspec.Struct, frozen=True):
         return str(self.meta.get("n", ""))
 
 
-def prepare(stream: str, expected: Head, events: Sequence[NewEvent], *, nonce: str) -> Append:
+def prepare(
+    stream: str,
+    expected: Head,
+    events: Sequence[NewEvent],
+    *,
+    nonce: str,
+    fresh: bool = False,
+) -> Append:
     """An append, checked and encoded.
 
     Raises TooLarge for an event whose line would exceed LINE_BYTES_MAX, TypeError for data that is
-    not JSON, ValueError for a stream name that is not one.
+    not JSON, ValueError for a new stream whose name is not one.
     """
-    if not STREAM.fullmatch(stream):
+    if expected == NEW and not STREAM.fullmatch(stream):
         raise ValueError(f"{stream!r} is not a stream name: {STREAM.pattern}")
     assert 1 <= len(events) <= EVENTS_PER_APPEND_MAX, len(events)
-    bodies = tuple(_body(event, nonce) for event in events)
-    for event, body in zip(events, bodies, strict=True):
+    assert nonce.isalnum(), nonce
+    assert not fresh or expected == NEW, "what exists is not fresh"
+    bodies, size = [], 0
+    for event in events:
         assert _TYPE.fullmatch(event.type), event.type
         assert "n" not in event.meta, "the nonce is the append's"
-        if len(body) + HEAD_BYTES_MAX > LINE_BYTES_MAX:
-            raise TooLarge(len(body) + HEAD_BYTES_MAX, LINE_BYTES_MAX)
-    return Append(stream, expected, tuple(events), nonce, bodies)
+        body = _body(event, nonce)
+        most = len(body) + HEAD_BYTES_MAX
+        if most > LINE_BYTES_MAX:
+            raise TooLarge(most, LINE_BYTES_MAX)
+        bodies.append(body)
+        size += most
+    return Append(stream, expected, tuple(events), nonce, tuple(bodies), size, fresh)
 
 
 def recorded(append: Append, *, pos: int, time: Timestamp) -> list[Event]:
     """The events of an append once the store gave it its first position and its time; lines are
     canonical.
     """
-    return [
-        place(append, index, pos=pos + index, time=time, framing=b"}")
-        for index in range(len(append.events))
-    ]
+    found = []
+    for index, (new, body) in enumerate(zip(append.events, append.bodies, strict=True)):
+        rev = append.expected.rev + 1 + index
+        line = line_head(pos + index, time, new, append.stream, rev) + body + b"}"
+        found.append(placed(append, new, rev, pos=pos + index, time=time, line=line))
+    return found
 
 
-def place(append: Append, index: int, *, pos: int, time: Timestamp, framing: bytes) -> Event:
-    """Event number `index` of an append at its place in the log; `framing` closes its line."""
-    new = append.events[index]
-    rev = append.expected.rev + 1 + index
-    line = line_head(pos, time, new, append.stream, rev) + append.bodies[index] + framing
+def placed(
+    append: Append, new: NewEvent, rev: int, *, pos: int, time: Timestamp, line: bytes
+) -> Event:
+    """An event of an append as it was recorded in this line."""
     meta = {"n": append.nonce, **new.meta}
     return Event(pos, time, new.type, new.v, append.stream, rev, new.data, new.private, meta, line)
 
@@ -195,20 +211,14 @@ def latest(*times: Timestamp) -> Timestamp:
 
 
 def _body(event: NewEvent, nonce: str) -> bytes:
-    private = b"" if event.private is None else b',"private":' + _json(event.private)
-    return (
-        b'"data":' + _json(event.data) + private + b',"meta":' + _json({"n": nonce, **event.meta})
-    )
+    members: Json = {"data": event.data}
+    if event.private is not None:
+        members["private"] = event.private
+    members["meta"] = {"n": nonce, **event.meta}
+    return orjson.dumps(members, option=_JSON)[1:-1]
 
 
-def _json(value: Json) -> bytes:
-    """JSON and nothing else: what orjson turns into text by itself would not come back equal."""
-    return orjson.dumps(
-        value, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-    )
-
-
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     pos: int
     time: Timestamp
     type: str

@@ -40,6 +40,7 @@ from eventstore.event import Append, Event, NewEvent
 from eventstore.timestamp import Timestamp
 
 PAGE_MAX = 1_000  # events a read returns at most unless asked otherwise: about 300 kB
+POSITION_MAX = 2**63 - 1  # what engines keep in a column of integers
 COMMIT_EVENTS_MAX = 16_384  # a commit is written in one go: these two bound its time and memory
 COMMIT_BYTES_MAX = 16 * 1024 * 1024
 LOG_STREAM = "log"  # the log's own events: LogOpened, WriterStarted, LogSealed

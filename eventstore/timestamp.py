@@ -4,18 +4,22 @@
 compare as times in SQL, in `grep` and in Python, and are the same bytes in the log, in memory and
 in an answer. That is why joblog passes this text around and not `datetime` objects: JSON encoders
 disagree about those (and refuse freezegun's), and every conversion is a chance to lose a digit.
-Arithmetic happens here, in two functions, and nowhere else.
+Arithmetic happens here, in three functions, and nowhere else.
 
 This module never asks what time it is; only `eventstore.clock` does.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeAlias
 
 Timestamp: TypeAlias = str
 
 EPOCH: Timestamp = "1970-01-01T00:00:00.000000Z"
+
+SECONDS_REMEMBERED_MAX = 8
+SUMS_REMEMBERED_MAX = 16  # the leases of jobs that are claimed together end together
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -24,7 +28,21 @@ def timestamp(moment: datetime) -> Timestamp:
     """The text of an aware datetime, whatever its zone. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone, so it is not a point in time")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    moment = moment.astimezone(UTC)
+    # In halves, which have no zone to be written: every event has several of these texts.
+    return f"{moment.date().isoformat()}T{moment.time().isoformat('microseconds')}Z"
+
+
+def since_1970(microseconds: int) -> Timestamp:
+    """So many microseconds after 1970 began, which is how clocks count."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(SECONDS_REMEMBERED_MAX)
+def _second(since_1970: int) -> str:
+    """The text of a second, up to its fraction. Many in a row are asked for in the same."""
+    return datetime.fromtimestamp(since_1970, UTC).isoformat()[: len("1970-01-01T00:00:00")]
 
 
 def parse(text: str) -> Timestamp:
@@ -42,10 +60,13 @@ def parse(text: str) -> Timestamp:
         raise ValueError(f"{text!r} is out of range") from error
 
 
+@lru_cache(SUMS_REMEMBERED_MAX)
 def later(start: Timestamp, seconds: float) -> Timestamp:
     """`seconds` after `start`, rounded to the microsecond. Raises OverflowError beyond the year
     9999.
     """
+    if seconds == 0:  # most jobs are to run at once
+        return start
     return timestamp(datetime.fromisoformat(start) + timedelta(seconds=seconds))
 
 

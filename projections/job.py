@@ -7,17 +7,21 @@
                     │ └────JobCancelled──▶ cancelled ──┤
                     └──────────────JobRetried──────────┘
 
-After `AttemptFailed` a job is due again at `retry_at`; or never, and then `JobFailed` follows in
-the same append. `LeaseRenewed` leaves a job processing; `JobRetried` leaves a pending one pending,
+After `AttemptFailed` a job is due again at `retry_at`; or never, and then `JobFailed`, `JobHeld` or
+`JobCancelled` follows in the same append. `LeaseRenewed` and `CancelRequested` leave a job
+processing; `JobHeld` leaves it pending and never due; `JobRetried` leaves a pending one pending,
 and due now.
 
-*Scheduled*, *due* and *retrying* are not states: they are read off a pending job and the time.
+*Scheduled*, *due*, *retrying* and *expired* are not states: they are read off a job and the time.
 Every field is a function of the events alone, so an ETag never lies, and a job as of last Tuesday
 is the fold of its events up to then.
 
 Counting: an attempt's number never repeats. `attempts` counts against `max_attempts` the tries that
-ended in error, time-out or completion, plus the one running; a crash of the worker counts in
+ended in error, time-out, doubt or completion, plus the one running; a crash of the worker counts in
 `crashes` instead, and a graceful release or a configuration fault not at all.
+
+A job does not grow without bound however often it is tried: of all but its last attempts it keeps
+only the beginning of what their errors said. The history has every word.
 
 Pure: no I/O, no clock. A fold decides by `data` alone, never by `private`.
 """
@@ -31,9 +35,19 @@ import msgspec
 from msgspec.structs import replace
 
 from eventstore.errors import StoreCorrupt
-from eventstore.event import Event, Head
+from eventstore.event import Event, Head, Json
 from eventstore.timestamp import Timestamp, seconds_between
-from projections.events import CRASHES, JOB_EVENTS, UNCOUNTED, BackoffPolicy, upcast
+from projections.events import (
+    CRASHES,
+    JOB_EVENTS,
+    UNCOUNTED,
+    BackoffPolicy,
+    EndReason,
+    upcast,
+)
+
+TOLD_IN_FULL = 3  # attempts; of those before, a job keeps the beginning of their words
+BRIEF_CHARACTERS = 200
 
 
 class Status(StrEnum):
@@ -49,9 +63,13 @@ class Status(StrEnum):
 OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """Why an attempt ended: `reason` and `class` are facts, `message` and `traceback` the words of
-    the error.
+# No job refers to itself, so the garbage collector need not follow any: gc=False. Of thousands that
+# are made and kept, it would look at each again and again.
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """Why an attempt ended: `reason`, `class` and the kind's own `facts` are clear, `message` and
+    `traceback` are the words of the error.
     """
 
     attempt: int
@@ -59,9 +77,10 @@ class Failure(msgspec.Struct, frozen=True):
     class_: str = msgspec.field(name="class")
     message: str = ""
     traceback: str | None = None
+    facts: Json | None = None
 
 
-class AttemptRecord(msgspec.Struct, frozen=True):
+class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     """One try. `outcome` is `completed` or the reason it failed; null while it runs."""
 
     attempt: int
@@ -73,7 +92,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     retry_at: Timestamp | None = None
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """Who works on the job: `token` fences (the position of AttemptStarted), `epoch` names an
     in-process worker.
     """
@@ -85,7 +104,7 @@ class Lease(msgspec.Struct, frozen=True):
     lease_until: Timestamp
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, gc=False):
     """A job as its events leave it."""
 
     id: str
@@ -116,6 +135,13 @@ class Job(msgspec.Struct, frozen=True):
     rev: int
     pos: int
     fingerprint: str | None = None
+    expires_at: Timestamp | None = None  # from then on no attempt begins
+    facts: Json = {}  # the kind's own, fixed at creation
+    accepted: tuple[int, ...] = ()  # parts of the job, by index, that are done for good
+    refused: tuple[int, ...] = ()  # and those that never will be
+    cancel_requested_at: Timestamp | None = None  # of the attempt that runs
+    held_at: Timestamp | None = None  # since when it waits for a person
+    failed_because: EndReason | None = None  # of a failed job
 
     @property
     def head(self) -> Head:
@@ -130,6 +156,10 @@ class Job(msgspec.Struct, frozen=True):
     def is_due(self, now: Timestamp) -> bool:
         """Pending, and its time has come: at the very instant, it has."""
         return self.next_attempt_at is not None and self.next_attempt_at <= now
+
+    def is_expired(self, now: Timestamp) -> bool:
+        """Too late to begin an attempt: at the very instant, it is."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class IllegalTransitionError(StoreCorrupt):
@@ -195,6 +225,8 @@ def _created(_: Any, event: Event, data: Any) -> Job:
         rev=event.rev,
         pos=event.pos,
         fingerprint=data.get("fingerprint"),
+        expires_at=data.get("expires_at"),
+        facts=data.get("facts", {}),
     )
 
 
@@ -227,7 +259,7 @@ def _attempt_failed(job: Job, event: Event, data: Any) -> Job:
     reason = data["reason"]
     failure = Failure(
         data["attempt"], reason, data["error_class"],
-        _private(event, "error") or "", _private(event, "traceback"),
+        _words(event, "error") or "", _words(event, "traceback"), data.get("facts"),
     )  # fmt: skip
     return replace(
         _left_processing(job, event, reason, failure, data["retry_at"]),
@@ -236,6 +268,8 @@ def _attempt_failed(job: Job, event: Event, data: Any) -> Job:
         crashes=job.crashes + (reason in CRASHES),
         next_attempt_at=data["retry_at"],
         last_error=failure,
+        accepted=_joined(job.accepted, data.get("accepted")),
+        refused=_joined(job.refused, data.get("refused")),
     )
 
 
@@ -251,22 +285,33 @@ def _completed(job: Job, event: Event, _: Any) -> Job:
 def _left_processing(
     job: Job, event: Event, outcome: str, error: Failure | None, retry_at: Timestamp | None
 ) -> Job:
-    last = replace(
-        job.attempt_log[-1], ended_at=event.time, outcome=outcome, error=error, retry_at=retry_at
-    )
+    *before, running = job.attempt_log
+    last = replace(running, ended_at=event.time, outcome=outcome, error=error, retry_at=retry_at)
+    if len(before) >= TOLD_IN_FULL:
+        before[-TOLD_IN_FULL] = _in_short(before[-TOLD_IN_FULL])
     return replace(
         job,
         ran_s=_sum(job.ran_s, job.since, event.time),
         since=event.time,
         lease=None,
-        attempt_log=(*job.attempt_log[:-1], last),
+        cancel_requested_at=None,
+        attempt_log=(*before, last),
         rev=event.rev,
         pos=event.pos,
     )
 
 
-def _failed(job: Job, event: Event, _: Any) -> Job:
-    return _left_pending(job, event, Status.FAILED)
+def _in_short(attempt: AttemptRecord) -> AttemptRecord:
+    """An attempt of long ago: the beginning of its words."""
+    error = attempt.error
+    if error is None:
+        return attempt
+    brief = replace(error, message=error.message[:BRIEF_CHARACTERS], traceback=None)
+    return replace(attempt, error=brief)
+
+
+def _failed(job: Job, event: Event, data: Any) -> Job:
+    return replace(_left_pending(job, event, Status.FAILED), failed_because=data["reason"])
 
 
 def _cancelled(job: Job, event: Event, _: Any) -> Job:
@@ -279,6 +324,7 @@ def _left_pending(job: Job, event: Event, status: Status) -> Job:
         status=status,
         finished_at=event.time,
         next_attempt_at=None,
+        held_at=None,
         waited_s=_sum(job.waited_s, job.since, event.time),
         since=event.time,
         rev=event.rev,
@@ -286,7 +332,17 @@ def _left_pending(job: Job, event: Event, status: Status) -> Job:
     )
 
 
+def _cancel_requested(job: Job, event: Event, _: Any) -> Job:
+    return replace(job, cancel_requested_at=event.time, rev=event.rev, pos=event.pos)
+
+
+def _held(job: Job, event: Event, _: Any) -> Job:
+    return replace(job, held_at=event.time, next_attempt_at=None, rev=event.rev, pos=event.pos)
+
+
 def _run_now(job: Job, event: Event, data: Any) -> Job:
+    if job.held_at is not None:
+        return replace(_reopened(job, event, data), since=job.since)  # it has waited all the time
     return replace(job, next_attempt_at=data["run_at"], rev=event.rev, pos=event.pos)
 
 
@@ -299,6 +355,10 @@ def _reopened(job: Job, event: Event, data: Any) -> Job:
         max_attempts=data["max_attempts"],
         finished_at=None,
         next_attempt_at=data["run_at"],
+        expires_at=None,
+        failed_because=None,
+        refused=(),  # what was accepted stays so; what was refused is worth another try
+        held_at=None,
         since=event.time,
         rev=event.rev,
         pos=event.pos,
@@ -312,9 +372,11 @@ TRANSITIONS: Final[Mapping[tuple[Status | None, str], Step]] = {
     (None, "JobCreated"): _created,  # a job begins with its creation
     (Status.PENDING, "AttemptStarted"): _started,  # somebody claimed it
     (Status.PENDING, "JobCancelled"): _cancelled,  # nobody had begun, so it ends at once
-    (Status.PENDING, "JobFailed"): _failed,  # given up: no attempt is left
-    (Status.PENDING, "JobRetried"): _run_now,  # it need not wait for its time
+    (Status.PENDING, "JobFailed"): _failed,  # given up: no attempt is left, or no time
+    (Status.PENDING, "JobHeld"): _held,  # nobody knows whether it was done: a person decides
+    (Status.PENDING, "JobRetried"): _run_now,  # it need not wait for its time, or for a person
     (Status.PROCESSING, "LeaseRenewed"): _renewed,  # the worker is still at it
+    (Status.PROCESSING, "CancelRequested"): _cancel_requested,  # it shall stop, and may yet end
     (Status.PROCESSING, "AttemptFailed"): _attempt_failed,  # it waits, or JobFailed follows
     (Status.PROCESSING, "JobCompleted"): _completed,  # done
     (Status.FAILED, "JobRetried"): _reopened,  # somebody wants it tried again
@@ -324,6 +386,14 @@ TRANSITIONS: Final[Mapping[tuple[Status | None, str], Step]] = {
 
 def _private(event: Event, name: str) -> Any:
     return event.private.get(name) if event.private else None
+
+
+def _words(event: Event, name: str) -> str | None:
+    return None if (found := _private(event, name)) is None else str(found)  # nobody checked it
+
+
+def _joined(known: tuple[int, ...], more: Iterable[int] | None) -> tuple[int, ...]:
+    return tuple(sorted({*known, *more})) if more else known
 
 
 def _sum(total: float, start: Timestamp, end: Timestamp) -> float:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from random import Random
 
 from eventstore.errors import StoreCorrupt, Unsupported
+from eventstore.event import LINE_BYTES_MAX, decode
 from eventstore.file.disk import NETWORK_FILESYSTEMS, Disk
 from eventstore.file.reader import read_whole
 from eventstore.file.recovery import rewrite
-from eventstore.file.segment import file_name, first_of
+from eventstore.file.segment import checksum_holds, file_name, first_of, seed_of
 
 CACHES = ("index.sqlite", "jobs.sqlite")
 
@@ -55,12 +56,34 @@ def open_directory(disk: Disk, root: str, *, owner: str, dice: Random) -> Direct
 
 
 def read_log_id(disk: Disk, root: str) -> str:
-    """The id of the log in a directory. Raises FileNotFoundError, or StoreCorrupt if it is none."""
+    """The id of the log in a directory. Raises FileNotFoundError, or StoreCorrupt if it is none or
+    another log's: by that, no line of this one would hold, and all of it would look torn.
+    """
     path = f"{root}/log-id"
     log_id = read_whole(disk, path, evict=True).decode(errors="replace").strip()
     if not _LOG_ID.fullmatch(log_id):
         raise StoreCorrupt("this is not a log's id", file=path, hint="Put back the right one")
+    proved = proved_id(disk, root)
+    if proved not in (None, log_id):
+        found = f"it says {log_id}, the log itself {proved}"
+        raise StoreCorrupt(found, file=path, hint="Put back the log-id that belongs to this log")
     return log_id
+
+
+def proved_id(disk: Disk, root: str) -> str | None:
+    """The id in the log's first line, if that line's checksum agrees."""
+    try:
+        handle = disk.open(f"{root}/log/{file_name(1)}")
+    except FileNotFoundError:
+        return None
+    try:
+        raw = disk.read(handle, 0, 2 * LINE_BYTES_MAX).partition(b"\n")[0]
+        log_id = str(decode(raw).data.get("log_id"))
+    except ValueError:
+        return None
+    finally:
+        disk.close(handle)
+    return log_id if checksum_holds(raw, seed_of(log_id, 1)) else None
 
 
 def _identity(disk: Disk, root: str, dice: Random) -> str:

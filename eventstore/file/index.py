@@ -13,18 +13,23 @@ Look-ups, additions and flushes may come from different threads: a lock guards t
 
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.resources import files
+from itertools import islice
 
 from eventstore.errors import LOST_END_HINT, StoreCorrupt
-from eventstore.event import NEW, Head
+from eventstore.event import NEW, Event, Head
 from eventstore.file.disk import Disk
 from eventstore.file.reader import BAD_INDEX_HINT, PLACE, Place
 from eventstore.file.writer import Written
-from eventstore.sqlite import is_unsound, transaction
+from eventstore.leisure import Rest, without_rest
+from eventstore.sqlite import ROWS_MAX, insert_rows, is_unsound, transaction
 
 RECENT_MAX = 50_000  # streams whose places stay in memory: those that are likely to go on soon
+_STREAMS = "INSERT INTO streams (stream, places) VALUES"
+_CONTINUED = "ON CONFLICT (stream) DO UPDATE SET places = CAST(places || excluded.places AS BLOB)"
 SCHEMA = files("eventstore.file").joinpath("index.sql").read_text()
 
 
@@ -40,7 +45,9 @@ class Index:
         self._lock = threading.Lock()
         self._new: dict[str, bytes] = {}  # places since the last flush
         self._flushing: dict[str, bytes] = {}
-        self._recent: dict[str, bytes] = {}  # all places of streams seen lately, newest last
+        # All places of streams seen lately, newest last. A plain dict would look for its first
+        # member through all that were deleted before it, each time.
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._head = self.checkpoint = self._read_checkpoint()
 
     def require_not_beyond(self, head: int) -> None:
@@ -56,21 +63,21 @@ class Index:
     def add(self, written: Iterable[Written]) -> None:
         """Take in synced events, in order."""
         with self._lock:
-            for item in written:
-                self._add(item)
+            for event, offset in written:
+                self._add(event, offset)
             while len(self._recent) > RECENT_MAX:
-                del self._recent[next(iter(self._recent))]
+                self._recent.popitem(last=False)
 
     def places(self, stream: str) -> list[Place]:
         """All places of a stream in order of revision; none when it does not exist."""
         return [Place(pos, offset) for pos, offset in PLACE.iter_unpack(self._packed(stream))]
 
-    def head(self, stream: str) -> Head:
-        """Where the stream ends."""
-        packed = self._packed(stream)
+    def head(self, stream: str, *, fresh: bool = False) -> Head:
+        """Where the stream ends; of a fresh one, as far as memory knows: the disk is not asked."""
+        packed = self._in_memory(stream) if fresh else self._packed(stream)
         if not packed:
             return NEW
-        pos, _ = PLACE.unpack(packed[-PLACE.size :])
+        pos, _ = PLACE.unpack_from(packed, len(packed) - PLACE.size)
         return Head(len(packed) // PLACE.size, pos)
 
     @property
@@ -87,18 +94,16 @@ class Index:
             self._flushing, self._new = self._new, {}
             return self._head
 
-    def flush(self, checkpoint: int) -> None:
+    def flush(self, checkpoint: int, rest: Rest = without_rest) -> None:
         """Write what was set aside and its checkpoint in one transaction. The blocking part, for a
-        thread.
+        thread; it rests between slices.
         """
         database = self._flusher
         with transaction(database):
-            database.executemany(
-                "INSERT INTO streams (stream, places) VALUES (?, ?)"
-                " ON CONFLICT (stream) DO UPDATE"
-                " SET places = CAST(places || excluded.places AS BLOB)",
-                self._flushing.items(),
-            )
+            left = iter(self._flushing.items())
+            while some := list(islice(left, ROWS_MAX)):
+                insert_rows(database, _STREAMS, some, _CONTINUED)
+                rest()
             database.execute("UPDATE state SET checkpoint = ?", (checkpoint,))
 
     def end_flush(self, checkpoint: int) -> None:
@@ -125,14 +130,22 @@ class Index:
         self._flusher.close()
         self._database.close()
 
-    def _add(self, item: Written) -> None:
-        stream, place = item.event.stream, PLACE.pack(item.place.pos, item.place.offset)
-        if item.event.rev == 1:
-            self._recent[stream] = place
-        elif stream in self._recent:
-            self._recent[stream] = self._recent.pop(stream) + place
-        self._new[stream] = self._new.get(stream, b"") + place
-        self._head = item.place.pos
+    def _add(self, event: Event, offset: int) -> None:
+        stream, place = event.stream, PLACE.pack(event.pos, offset)
+        if event.rev == 1:
+            self._recent[stream] = self._new[stream] = place
+        else:
+            if stream in self._recent:
+                self._recent[stream] = self._recent.pop(stream) + place
+            self._new[stream] = self._new.get(stream, b"") + place
+        self._head = event.pos
+
+    def _in_memory(self, stream: str) -> bytes:
+        with self._lock:
+            for known in (self._recent, self._new, self._flushing):
+                if packed := known.get(stream):
+                    return packed
+            return b""
 
     def _packed(self, stream: str) -> bytes:
         with self._lock:

@@ -35,26 +35,43 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eventstore.event import Event, decode
+import msgspec
+
+from eventstore.event import FRAMING_BYTES_MAX, LINE_BYTES_MAX, Event, decode
 
 SEGMENT_EVENTS = 65_536  # 15-20 MB: quick to scan at a start, few files for a large log
 CRC_TAIL_BYTES = len(b',"crc":"9f3a61c2"}')
 NAME_DIGITS = 12
+MORE = b',"more":true'
+_LINE_BYTES_MAX = LINE_BYTES_MAX + FRAMING_BYTES_MAX
 
 _NAME = re.compile(r"(\d{12})\.jsonl")
 _MORE = re.compile(rb',"more":true(?:,"commit":\d+)?,"crc":"[0-9a-f]{8}"\}$')
-_COMMIT = re.compile(rb',"commit":(\d+),"crc":"[0-9a-f]{8}"\}$')
-_POS = re.compile(rb'\{"pos":(\d+),')
+# A position has few digits: of thousands, int() raises.
+_COMMIT = re.compile(rb',"commit":(\d{1,19}),"crc":"[0-9a-f]{8}"\}$')
+_POS = re.compile(rb'\{"pos":(\d{1,19}),')
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A good line: its event, its framing, and where it starts in the file."""
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """A good line: its event, and where it starts in the file. Its framing is read when somebody
+    asks, which few do.
+    """
 
     event: Event
-    more: bool
-    commit: int
     offset: int
+
+    @property
+    def more(self) -> bool:
+        """Whether its append goes on in the next line."""
+        line = self.event.line
+        return _MORE.search(line, max(0, len(line) - FRAMING_BYTES_MAX)) is not None
+
+    @property
+    def commit(self) -> int:
+        """The first position of its commit."""
+        line = self.event.line
+        found = _COMMIT.search(line, max(0, len(line) - FRAMING_BYTES_MAX))
+        return int(found[1]) if found else self.event.pos
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +116,14 @@ def seed_of(log_id: str, first: int) -> int:
     return zlib.crc32(f"{log_id}:{first}".encode())
 
 
-def framing(open_line: bytes, *, more: bool, commit: int | None, seed: int) -> bytes:
-    """What closes a line: `open_line` is the canonical line without its closing brace."""
-    marks = b',"more":true' if more else b""
-    if commit is not None:
-        marks += b',"commit":%d' % commit
-    return marks + b',"crc":"%08x"}' % zlib.crc32(marks, zlib.crc32(open_line, seed))
+def commit_mark(commit: int) -> bytes:
+    """What the lines of a commit say of it, all but its first."""
+    return b',"commit":%d' % commit
+
+
+def closed(open_line: bytes, seed: int) -> bytes:
+    """A line: `open_line` is all of it but for the checksum and the brace."""
+    return b'%b,"crc":"%08x"}' % (open_line, zlib.crc32(open_line, seed))
 
 
 def scan(data: bytes, *, first: int, seed: int, sealed: bool) -> Scan:
@@ -136,8 +155,7 @@ def good_line(raw: bytes, *, offset: int, seed: int) -> Line | None:
         event = decode(raw)
     except ValueError:
         return None
-    commit = _COMMIT.search(raw)
-    return Line(event, bool(_MORE.search(raw)), int(commit[1]) if commit else event.pos, offset)
+    return Line(event, offset)
 
 
 def checksum_holds(raw: bytes, seed: int) -> bool:
@@ -166,9 +184,16 @@ def _later_commit_follows(data: bytes, pos: int, seed: int) -> bool:
 
 
 def good_lines(data: bytes, *, seed: int) -> Iterator[Line]:
-    """Every good line in these bytes, also one that follows a line whose newline was damaged."""
+    """Every good line in these bytes, also one that follows a line whose newline was damaged.
+
+    Only so far as a line may be long is looked for its end: whatever the bytes are, this is done
+    soon.
+    """
     for found in _POS.finditer(data):
-        start, end = found.start(), data.find(b"\n", found.start())
+        start, most = found.start(), found.start() + _LINE_BYTES_MAX
+        end = data.find(b"\n", start, most + 1)
+        if end < 0 and len(data) > most:
+            continue
         line = good_line(data[start : end if end >= 0 else None], offset=start, seed=seed)
         if line is not None:
             yield line

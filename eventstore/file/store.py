@@ -43,11 +43,15 @@ from eventstore.file.reader import BAD_INDEX_HINT, Reader
 from eventstore.file.recovery import recover
 from eventstore.file.segment import SEGMENT_EVENTS
 from eventstore.file.writer import Writer, Written
+from eventstore.leisure import Leisure
 from eventstore.offload import Offload
+from eventstore.pace import Pace
 from eventstore.store import LOG_STREAM, PAGE_MAX, Result, first_result, log_opened
 from eventstore.timestamp import EPOCH, Timestamp
 
 TAIL_EVENTS_MAX = 5_000  # about 5 MB: what followers may lag behind without reading the disk
+PUBLISHED_EVENTS = 1_000  # between two looks at the clock: about a millisecond
+TRIMMED_EVENTS = 500  # of the tail at once, or more: as many as a part of a commit brought
 FLUSH_EVERY_S = 1.0  # how much of the newest log no second witness has seen yet
 FLUSH_STREAMS_MAX = 20_000
 
@@ -90,6 +94,7 @@ class FileStore:
         self._moved = asyncio.Event()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._flush: asyncio.Task[None] | None = None
+        self._leisure = Leisure()
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -134,20 +139,13 @@ class FileStore:
         return store
 
     async def begin(self) -> None:
-        """Write the first event of a new log; make sure that it is this log's in an old one."""
+        """Write the first event of a new log."""
         if self._head == 0:
             opened = log_opened(self.log_id, clock.now())
             first = prepare(LOG_STREAM, NEW, [opened], nonce=self.log_id[:16])
             [result] = await self.commit([first])
             if isinstance(result, StoreError):
                 raise result
-        [first_event] = self._reader.page(0, 1, until=self._head)
-        if first_event.data.get("log_id") != self.log_id:
-            raise StoreCorrupt(
-                f"log-id says {self.log_id}, the log itself {first_event.data.get('log_id')}",
-                file=f"{self._directory.root}/log-id",
-                hint="Put back the log-id that belongs to this log",
-            )
 
     @property
     def log_id(self) -> str:
@@ -212,17 +210,18 @@ class FileStore:
 
     async def flush_index(self) -> None:
         """Write what the index has in memory. After a failure it stays there."""
-        if self._flush is not None:
-            await self._flush
-        if self._index.unflushed:
-            await self._flush_once()
+        with self._leisure.hurried():
+            if self._flush is not None:
+                await self._flush
+            if self._index.unflushed:
+                await self._flush_once()
 
     async def _commit(self, batch: Sequence[Append]) -> list[Result]:
         async with self._one_at_a_time:
             self._refuse_if_closed()
             self._refuse_if_failed()
             results, written = await self._offload.run(lambda: self._decide_and_write(batch))
-            self._publish(written)
+            await self._publish(written)
             return results
 
     def _decide_and_write(self, batch: Sequence[Append]) -> tuple[list[Result], list[Written]]:
@@ -236,32 +235,43 @@ class FileStore:
             return [error if result is None else result for result in results], []
         done = iter(written)
         final = [
-            [item.event for item in next(done)] if result is None else result for result in results
+            [next(done).event for _ in append.events] if result is None else result
+            for append, result in zip(batch, results, strict=True)
         ]
-        return final, [item for items in written for item in items]
+        return final, written
 
     def _refusal(self, append: Append) -> Result | None:
         """The answer to an append that is not to be written: it conflicts, or was recorded before
         (C3).
         """
-        actual = self._index.head(append.stream)
+        actual = self._index.head(append.stream, fresh=append.fresh)
         if actual == append.expected:
             return None
         since = self._read_stream(append.stream, append.expected.rev)
         return first_result(append, since) or Conflict(append.stream, append.expected, actual)
 
-    def _publish(self, written: list[Written]) -> None:
-        """What is durable may be seen. Runs on the event loop, between commits."""
+    async def _publish(self, written: list[Written]) -> None:
+        """What is durable may be seen, of a large commit one part after another. Runs on the event
+        loop, between commits.
+        """
+        pace = Pace()
+        for start in range(0, len(written), PUBLISHED_EVENTS):
+            part = written[start : start + PUBLISHED_EVENTS]
+            self._tail += [item.event for item in part]
+            self._index.add(part)
+            self._head = part[-1].event.pos
+            self._time = part[-1].event.time
+            self._trim_tail()
+            await pace.breathe()
         if written:
-            self._tail += [item.event for item in written]
-            self._index.add(written)
-            if len(self._tail) > 2 * TAIL_EVENTS_MAX:
-                self._tail = self._tail[-TAIL_EVENTS_MAX:]
-            self._head = written[-1].event.pos
-            self._time = written[-1].event.time
             self._flush_soon()
         if written or self._writer.failure is not None:
             self._announce()
+
+    def _trim_tail(self) -> None:
+        """Forget the eldest, a few at a time: to free thousands of events takes milliseconds."""
+        if len(self._tail) >= TAIL_EVENTS_MAX + TRIMMED_EVENTS:
+            self._tail = self._tail[-TAIL_EVENTS_MAX:]
 
     def _read_stream(self, stream: str, after_rev: int) -> list[Event]:
         places = self._index.places(stream)[after_rev:]
@@ -320,7 +330,7 @@ class FileStore:
         self._index.end_flush(checkpoint)
 
     def _flush_blocking(self, checkpoint: int) -> None:
-        self._index.flush(checkpoint)
+        self._index.flush(checkpoint, self._leisure.begin())
         reserve.ensure(self._directory.disk, self._directory.root)
 
     def _last_time(self) -> Timestamp:

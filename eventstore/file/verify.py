@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from eventstore.errors import StoreCorrupt
-from eventstore.event import LINE_BYTES_MAX, Event, decode
-from eventstore.file.directory import CACHES, read_log_id
+from eventstore.event import LINE_BYTES_MAX, Event
+from eventstore.file.directory import CACHES, proved_id, read_log_id
 from eventstore.file.disk import Disk
 from eventstore.file.reader import read_whole
 from eventstore.file.segment import (
@@ -296,7 +296,7 @@ def without_framing(line: Line) -> bytes:
 def _identity(disk: Disk, root: str) -> tuple[str | None, Problem | None]:
     """The log's id: as `log-id` has it, unless the log's own first line proves another."""
     path, problem, known = f"{root}/log-id", None, None
-    claimed = _claimed_id(disk, f"{root}/log/{file_name(1)}")
+    proved = proved_id(disk, root)
     try:
         known = read_log_id(disk, root)
     except StoreCorrupt as error:
@@ -304,26 +304,8 @@ def _identity(disk: Disk, root: str) -> tuple[str | None, Problem | None]:
     except FileNotFoundError:
         if "log" not in disk.listdir(root):
             raise
-        problem = Problem(path, f"missing beside a log; it was {claimed or 'nothing known'}")
-    if known and claimed and known != claimed:
-        problem = Problem(path, f"it says {known}, the log itself {claimed}")
-    return claimed or known, problem
-
-
-def _claimed_id(disk: Disk, path: str) -> str | None:
-    """The id in the log's first line, if that line's checksum agrees."""
-    try:
-        handle = disk.open(path)
-    except FileNotFoundError:
-        return None
-    try:
-        raw = disk.read(handle, 0, 2 * LINE_BYTES_MAX).partition(b"\n")[0]
-        log_id = str(decode(raw).data.get("log_id"))
-    except ValueError:
-        return None
-    finally:
-        disk.close(handle)
-    return log_id if checksum_holds(raw, seed_of(log_id, 1)) else None
+        problem = Problem(path, f"missing beside a log; it was {proved or 'nothing known'}")
+    return proved or known, problem
 
 
 def _first_torn(reads: Iterator[_Read], seed: int) -> _Read | None:

@@ -22,31 +22,31 @@ import errno
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventstore.errors import NotWritten, OutcomeUnknown, StoreFailed
-from eventstore.event import Append, Event, line_head, place
+from eventstore.event import Append, Event, line_head, placed
 from eventstore.file import reserve
 from eventstore.file.disk import Disk
-from eventstore.file.reader import Place, Reader
+from eventstore.file.reader import Reader
 from eventstore.file.recovery import Recovered
 from eventstore.file.reserve import NO_ROOM
-from eventstore.file.segment import Line, framing, seed_of
+from eventstore.file.segment import MORE, Line, closed, commit_mark, seed_of
 from eventstore.timestamp import Timestamp
 
 PASSING = NO_ROOM | {errno.EMFILE, errno.ENFILE}
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An event as recorded, and where."""
+class Written(NamedTuple):
+    """An event as recorded, and where its line begins in its segment."""
 
     event: Event
-    place: Place
+    offset: int
 
     @classmethod
     def of(cls, line: Line) -> "Written":
         """An event that was read."""
-        return cls(line.event, Place(line.event.pos, line.offset))
+        return cls(line.event, line.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class Writer:
         self._log_id = log_id
         self._reader = reader
         self._segment_events = segment_events
-        self._first = recovered.first
+        self._begin(recovered.first)
         self._size = recovered.size
         self._handle = disk.open(reader.path(recovered.first))
         self.head = recovered.head
         self.failure: str | None = None
 
-    def commit(self, appends: Sequence[Append], times: Sequence[Timestamp]) -> list[list[Written]]:
-        """Write and sync these appends, stamped with these times; what each became, in order.
+    def commit(self, appends: Sequence[Append], times: Sequence[Timestamp]) -> list[Written]:
+        """Write and sync these appends, stamped with these times; their events in order.
 
         Raises NotWritten when certainly nothing of it is there, OutcomeUnknown when this commit
         poisoned the writer, StoreFailed when it was poisoned before.
@@ -116,39 +116,45 @@ class Writer:
         with suppress(OSError):
             self._disk.close(self._handle)
 
-    def _write(self, appends: Sequence[Append], times: Sequence[Timestamp]) -> list[list[Written]]:
+    def _write(self, appends: Sequence[Append], times: Sequence[Timestamp]) -> list[Written]:
         """All lines, segment by segment; each segment's part is one write and one sync."""
-        results: list[list[Written]] = [[] for _ in appends]
-        todo = [(n, i) for n, append in enumerate(appends) for i in range(len(append.events))]
-        pos = self.head + 1
+        todo = [
+            (append, i, time)
+            for append, time in zip(appends, times, strict=True)
+            for i in range(len(append.events))
+        ]
+        written: list[Written] = []
         while todo:
+            pos = self.head + 1 + len(written)
             room = self._first + self._segment_events - pos
             if room == 0:
                 self._next_segment(pos)
                 room = self._segment_events
             part, todo = todo[:room], todo[room:]
-            data: list[bytes] = []
-            offset = self._size
-            for number, (n, i) in enumerate(part):
-                event = self._line(appends[n], i, pos + number, times[n], commit=pos)
-                results[n].append(Written(event, Place(event.pos, offset)))
-                data.append(event.line)
-                offset += len(event.line) + 1
-            self._write_synced(b"\n".join(data) + b"\n")
-            pos += len(part)
-        self.head = pos - 1
-        return results
+            written += self._write_part(part, commit=pos)
+        self.head += len(written)
+        return written
 
-    def _line(self, append: Append, i: int, pos: int, time: Timestamp, *, commit: int) -> Event:
-        new = append.events[i]
-        rev = append.expected.rev + 1 + i
-        closing = framing(
-            line_head(pos, time, new, append.stream, rev) + append.bodies[i],
-            more=i + 1 < len(append.events),
-            commit=commit if commit != pos else None,
-            seed=seed_of(self._log_id, self._first),
-        )
-        return place(append, i, pos=pos, time=time, framing=closing)
+    def _write_part(
+        self, part: list[tuple[Append, int, Timestamp]], *, commit: int
+    ) -> list[Written]:
+        """The lines of one commit, whose first position is `commit`."""
+        offset, mark, seed = self._size, commit_mark(commit), self._seed
+        written: list[Written] = []
+        lines: list[bytes] = []
+        for pos, (append, i, time) in enumerate(part, commit):
+            new, rev = append.events[i], append.expected.rev + 1 + i
+            open_line = line_head(pos, time, new, append.stream, rev) + append.bodies[i]
+            if i + 1 < len(append.events):
+                open_line += MORE
+            line = closed(open_line if pos == commit else open_line + mark, seed)
+            event = placed(append, new, rev, pos=pos, time=time, line=line)
+            written.append(Written(event, offset))
+            lines.append(line)
+            offset += len(line) + 1
+        lines.append(b"")
+        self._write_synced(b"\n".join(lines))
+        return written
 
     def _write_synced(self, data: bytes) -> None:
         fresh = self._size == 0
@@ -178,18 +184,27 @@ class Writer:
     def _next_segment(self, first: int) -> None:
         handle = self._disk.create(self._reader.path(first))
         self._disk.close(self._handle)
-        self._handle, self._first, self._size = handle, first, 0
+        self._handle, self._size = handle, 0
+        self._begin(first)
+
+    def _begin(self, first: int) -> None:
+        """From here on it is the segment of this first position."""
+        self._first = first
+        self._seed = seed_of(self._log_id, first)
 
     def _go_back(self, end: _End) -> None:
         """Undo what a failed commit left: the log ends, durably, where it did before."""
         if self._first != end.first:
             self._disk.close(self._handle)
-            self._disk.unlink(self._reader.path(self._first))
-            self._sync_names()
+            # The newest first and each for good, so that a crash in between leaves no gap.
+            for first in range(self._first, end.first, -self._segment_events):
+                self._disk.unlink(self._reader.path(first))
+                self._sync_names()
             self._handle = self._disk.open(self._reader.path(end.first))
         self._disk.truncate(self._handle, end.size)
         self._sync()
-        self._first, self._size, self.head = end.first, end.size, end.head
+        self._begin(end.first)
+        self._size, self.head = end.size, end.head
 
     def _require_untouched(self) -> None:
         size = self._disk.size(self._handle)
