@@ -4,9 +4,25 @@
 `cli` are for people and programs, `wiring` puts a service together and `server` serves it. To add a
 kind of job, this is all you need:
 
-    from service import processor, Permanent, RetryAfter, Attempt
+    from service import processor, Attempt, Permanent, RetryAfter, Unsure, Misconfigured
 """
 
-from service.processors import Attempt, Permanent, RetryAfter, processor
+from service.processors import (
+    Attempt,
+    AttemptError,
+    Misconfigured,
+    Permanent,
+    RetryAfter,
+    Unsure,
+    processor,
+)
 
-__all__ = ["Attempt", "Permanent", "RetryAfter", "processor"]
+__all__ = [
+    "Attempt",
+    "AttemptError",
+    "Misconfigured",
+    "Permanent",
+    "RetryAfter",
+    "Unsure",
+    "processor",
+]

@@ -1,21 +1,28 @@
-"""One attempt, told as a straight line: claim, process under a time limit and a lease, record what
-came of it.
+"""One attempt, told as a straight line: process what was claimed, under a time limit and a lease,
+and record what came of it.
 
 The claim is durable before the processor runs, so a job that kills its process is counted. The
 lease is kept by renewing it at a third of its length; an owner that could not renew stops its
 processor at the instant the lease ends, counted on its own monotonic clock from before the claim
 was sent, because from then on another may be at work. The outcome is offered with the claim's
-position as fencing token until the log takes or refuses it.
+position as fencing token until the ledger takes or refuses it.
 
-Nothing here chooses jobs or counts slots; that is the worker's. What a failure means for the job is
-`commands.fail`'s.
+A coroutine is stopped by cancelling it. A plain function runs in a thread, which nothing can stop:
+it is told (`Attempt.cancelled`), its attempt ends without it, and its slot stays taken until it
+returns.
+
+Nothing here chooses jobs or counts slots; that is the worker's. What an error says is read in
+`service.outcome`, what a failure means for the job is `commands.fail`'s, and where the claim is
+kept is the ledger's.
 """
 
 import asyncio
+import contextvars
+import inspect
 import logging
-import traceback
-from dataclasses import dataclass, replace
-from types import TracebackType
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,214 +36,216 @@ from eventstore.errors import (
     StoreFailed,
     TooLarge,
 )
-from projections.job import Job
-from service import commands, processors
-from service.commands import Ending, FencedError, NotAllowedError
-from service.jobs import Jobs
-from service.processors import Attempt, Permanent, Processor, RetryAfter
+from service.begun import Begun
+from service.claims import Claim, Ledger
+from service.commands import Ending, FencedError
+from service.outcome import (
+    Outcome,
+    as_json,
+    delay_asked_for,
+    ending_of,
+    unrecordable,
+    with_parts,
+)
+from service.processors import Attempt, Processor, Unsure
 
 RECORD_AGAIN_S = 0.5  # while the log has no room or does not answer
-
-_OUR_FILES = {__file__, processors.__file__}
 
 logger = logging.getLogger("joblog.worker")
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerIdentity:
-    """Who works: a name for people, the epoch of the process, the length of its leases."""
-
-    name: str
-    epoch: int
-    lease_s: float
-
-    @property
-    def meta(self) -> dict[str, str]:
-        """What its events carry as actor."""
-        return {"actor": f"worker:{self.name}"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What the processor came to: a failure, or else a result."""
-
-    duration_s: float
-    result: Any = None
-    ending: Ending | None = None
-    retry_after_s: float | None = None
-
-
 _RELEASED = Ending("released", "Released", "the worker stopped")
+_CANCELLED = Ending("cancelled", "Cancelled", "its cancellation was requested")
 
 
 class RunningAttempt:
-    """The attempt of one job by one worker. `run` it once, in a task of its own."""
+    """The attempt of one job by one worker, which has the claim. `run` it once, in a task of its
+    own. `threads` run what blocks (None: it runs on the loop, for virtual time).
+    """
 
     def __init__(
-        self, jobs: Jobs, processor: Processor, job: Job, identity: WorkerIdentity
+        self,
+        ledger: Ledger,
+        processor: Processor,
+        claim: Claim,
+        *,
+        threads: Executor | None = None,
     ) -> None:
-        self._jobs = jobs
+        self.job_id = claim.job_id
+        self.token = claim.token
+        self._ledger = ledger
         self._processor = processor
-        self._job = job
-        self._me = identity
-        self._token = 0
-        self._deadline = 0.0
+        self._threads = threads
+        self._claim = claim
+        self._attempt: Attempt | None = None
         self._processing: asyncio.Task[Any] | None = None
-        self._released = False
-        self._lease_lost = False
+        self._in_thread: asyncio.Future[Any] | None = None
+        self._began = 0.0  # monotonic
+        self._limit: asyncio.Timeout | None = None
+        self._told_to_stop: Ending | None = None  # by the worker, or by a client
+        self._lease_lost = self._lease_left_s() <= 0
+        self.is_recording = False  # the processor has ended, the log does not know yet
 
-    @property
-    def job_id(self) -> str:
-        """Whose attempt it is."""
-        return self._job.id
-
-    async def run(self) -> bool:
-        """From claim to recorded outcome. False when the job could not be claimed, or not now."""
-        if not await self._claim():
-            return False
-        first_renewal_at = self._deadline - 2 * self._me.lease_s / 3
-        keeper = _Later(first_renewal_at - clock.monotonic(), self._keep_lease)
+    async def run(self) -> None:
+        """To the recorded outcome."""
+        keeper = _Later(self._lease_left_s() - 2 * self._claim.lease_s / 3, self._keep_lease)
         try:
-            outcome = await self._process()
+            await self._end(await self._process())
         finally:
             keeper.stop()
+        if self._in_thread is not None:
+            await asyncio.wait([self._in_thread])  # until then it takes our slot
+
+    async def _end(self, outcome: Outcome) -> None:
+        """Record it, unless the claim is lost; until it is recorded the claim is kept."""
         if self._lease_lost and outcome.ending is not None:
-            number = self._job.attempt
-            logger.warning("job %s: lease lost, attempt %d abandoned", self._job.id, number)
-        else:
-            await self._record(outcome)
-        return True
+            number = self._claim.attempt
+            logger.warning("job %s: lease lost, attempt %d abandoned", self.job_id, number)
+            return
+        self.is_recording = True
+        await self._record(outcome)
+        self.is_recording = False
 
     def release(self) -> None:
         """Stop the processor and give the job back, uncounted."""
-        self._released = True
-        if self._processing is not None:
-            self._processing.cancel()
+        self._told_to_stop = _RELEASED
+        self._stop_processor()
 
-    async def _claim(self) -> bool:
-        self._deadline = clock.monotonic() + self._me.lease_s
-        try:
-            self._job = await self._jobs.execute(
-                self._job.id,
-                lambda job: commands.start(
-                    job,
-                    now=clock.now(),
-                    worker=self._me.name,
-                    epoch=self._me.epoch,
-                    lease_s=self._me.lease_s,
-                    meta=self._me.meta,
-                ),
-                known=self._job,
-            )
-        except (NotAllowedError, StoreError) as error:
-            logger.info("job %s not claimed: %s", self._job.id, error)
-            return False
-        assert self._job.lease is not None
-        self._token = self._job.lease.token
-        self._lease_lost = clock.monotonic() >= self._deadline
-        return True
+    def cancel(self) -> None:
+        """A client wants the job to end: ask the processor to stop. A plain function is only told,
+        for what it comes to is still wanted.
+        """
+        if self._told_to_stop is not None:
+            return
+        self._told_to_stop = _CANCELLED
+        if self._attempt is not None and self._in_thread and not self._in_thread.done():
+            self._attempt.stop()
+        else:
+            self._stop_processor()
 
-    async def _process(self) -> _Outcome:
+    async def _process(self) -> Outcome:
         """Run the processor to its end, its time limit, or the order to stop."""
-        start = clock.monotonic()
+        self._began = clock.monotonic()
         result: Any = None
         ending: Ending | None = None
         retry_after_s: float | None = None
-        limit = asyncio.timeout(self._job.timeout_s)
         self._processing = asyncio.current_task()
+        self._attempt = attempt = _attempt_of(self._claim)
         try:
-            if self._released or self._lease_lost:
+            if self._shall_stop():
                 raise asyncio.CancelledError  # noqa: TRY301  ordered to stop before it began
-            async with limit:
-                result = await self._processor.run(self._job.payload, self._attempt())
+            result = await self._work(attempt)
         except asyncio.CancelledError as error:
             ending = self._ending_of_cancellation(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  it ends the attempt, not us
-            ending = self._ending_of_error(error, timed_out=limit.expired())
-            retry_after_s = _delay_asked_for(error)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever it is, it ends the attempt, not us
+            ending = self._ending_of_error(error)
+            retry_after_s = delay_asked_for(error)
         finally:
             self._processing = None
+            attempt.stop()
             self._forget_our_cancellations()
-        return _Outcome(round(clock.monotonic() - start, 6), result, ending, retry_after_s)
+        if ending is not None:
+            ending = with_parts(ending, attempt, self._claim)
+        return Outcome(round(clock.monotonic() - self._began, 6), result, ending, retry_after_s)
 
-    async def _record(self, outcome: _Outcome) -> None:
+    async def _work(self, attempt: Attempt) -> Any:
+        """What the processor returns. Only one that waits for something meets its limit."""
+        if self._threads is not None and self._processor.in_thread:
+            async with self._limited():
+                result = await asyncio.shield(self._begin_in_thread(self._threads, attempt))
+                return await result if inspect.isawaitable(result) else result
+        result = self._processor.call(self._claim.payload, attempt)
+        if inspect.iscoroutine(result):
+            begun = Begun(result)
+            if begun.ended:
+                return begun.result
+            result = begun
+        elif not inspect.isawaitable(result):
+            return result
+        async with self._limited():
+            return await result
+
+    def _limited(self) -> asyncio.Timeout:
+        self._limit = asyncio.timeout(self._claim.timeout_s - (clock.monotonic() - self._began))
+        return self._limit
+
+    def _begin_in_thread(self, threads: Executor, attempt: Attempt) -> "asyncio.Future[Any]":
+        call = partial(self._processor.call, self._claim.payload, attempt)
+        self._in_thread = asyncio.get_running_loop().run_in_executor(
+            threads, contextvars.copy_context().run, _carried, call
+        )
+        self._in_thread.add_done_callback(_retrieved)
+        return self._in_thread
+
+    async def _record(self, outcome: Outcome) -> None:
         """Offer the outcome until the log has it, refuses it, or is gone."""
-        outcome = _as_json(outcome)
+        outcome = as_json(outcome)
         while True:
             try:
                 await self._offer(outcome)
             except FencedError as error:
-                logger.warning("job %s: outcome refused: %s", self._job.id, error)
+                logger.warning("job %s: outcome refused: %s", self.job_id, error)
             except (NotWritten, OutcomeUnknown):
                 await asyncio.sleep(RECORD_AGAIN_S)
                 continue
             except (StoreFailed, StoreClosed) as error:
-                logger.warning("job %s: outcome not recorded: %s", self._job.id, error)
+                logger.warning("job %s: outcome not recorded: %s", self.job_id, error)
             except (TooLarge, TypeError) as error:
-                outcome = _unrecordable(outcome, error)
-                continue
+                before, outcome = outcome, unrecordable(outcome, error)
+                if outcome != before:
+                    continue
+                logger.exception("job %s: its outcome cannot be recorded", self.job_id)
             return
 
-    async def _offer(self, outcome: _Outcome) -> None:
-        if outcome.ending is not None:
-            await self._jobs.fail(
-                self._job,
-                token=self._token,
-                ending=outcome.ending,
-                duration_s=outcome.duration_s,
-                retry_after_s=outcome.retry_after_s,
-                meta=self._me.meta,
+    async def _offer(self, outcome: Outcome) -> None:
+        if outcome.ending is None:
+            await self._ledger.complete(
+                self._claim, duration_s=outcome.duration_s, result=outcome.result
             )
             return
-        await self._jobs.execute(
-            self._job.id,
-            lambda job: commands.complete(
-                job,
-                token=self._token,
-                now=clock.now(),
-                duration_s=outcome.duration_s,
-                result=outcome.result,
-                meta=self._me.meta,
-            ),
-            known=self._job,
+        await self._ledger.fail(
+            self._claim,
+            outcome.ending,
+            duration_s=outcome.duration_s,
+            retry_after_s=outcome.retry_after_s,
         )
 
     async def _keep_lease(self) -> None:
         """Renew at thirds of the lease; at its end without a renewal, stop the processor."""
-        third = self._me.lease_s / 3
         while not self._lease_lost:
             before = clock.monotonic()
             try:
-                async with asyncio.timeout(self._deadline - before):
-                    self._job = await self._jobs.execute(
-                        self._job.id,
-                        lambda job: commands.renew(
-                            job,
-                            token=self._token,
-                            now=clock.now(),
-                            lease_s=self._me.lease_s,
-                            meta=self._me.meta,
-                        ),
-                        known=self._job,
-                    )
-                self._deadline = before + self._me.lease_s
+                async with asyncio.timeout(self._lease_left_s()):
+                    self._claim = await self._ledger.renew(self._claim)
             except FencedError:
                 self._lose_lease()
                 return
             except (StoreError, TimeoutError) as error:
-                logger.warning("job %s: lease not renewed: %s", self._job.id, error)
-            now = clock.monotonic()
-            if now >= self._deadline:
+                logger.warning("job %s: lease not renewed: %s", self.job_id, error)
+            if self._claim.cancel_requested:
+                self.cancel()
+            if self._lease_left_s() <= 0:
                 self._lose_lease()
-            await asyncio.sleep(max(0.0, min(before + third, self._deadline) - now))
+            third = before + self._claim.lease_s / 3 - clock.monotonic()
+            await asyncio.sleep(max(0.0, min(third, self._lease_left_s())))
+
+    def _lease_left_s(self) -> float:
+        return self._claim.since + self._claim.lease_s - clock.monotonic()
 
     def _lose_lease(self) -> None:
         self._lease_lost = True
+        self._stop_processor()
+
+    def _stop_processor(self) -> None:
+        if self._attempt is not None:
+            self._attempt.stop()
         if self._processing is not None:
             self._processing.cancel()
 
-    def _attempt(self) -> Attempt:
-        return Attempt(self._job.id, self._job.attempt, self._token, self._job.created_at)
+    def _shall_stop(self) -> bool:
+        return self._told_to_stop is not None or self._lease_lost
 
     def _ending_of_cancellation(self, error: asyncio.CancelledError) -> Ending:
         """Ordered by us: the task goes on, to record it. Not ordered at all: something the
@@ -244,26 +253,31 @@ class RunningAttempt:
         """
         task = asyncio.current_task()
         assert task is not None
-        if self._released or self._lease_lost:
-            return _RELEASED
+        if self._shall_stop():
+            return self._told_to_stop or _RELEASED
         if task.cancelling():
             raise error
         return Ending("error", "CancelledError", "something the processor waited for was cancelled")
 
-    def _ending_of_error(self, error: BaseException, *, timed_out: bool) -> Ending:
-        """What was raised; unless it was only the processor's way to stop when it was told to."""
-        if self._released or self._lease_lost:
-            return _RELEASED
+    def _ending_of_error(self, error: BaseException) -> Ending:
+        """What was raised; unless it was only the processor's way to stop when it was told to. That
+        nobody knows whether it was done, is so all the same.
+        """
+        if self._shall_stop() and not isinstance(error, Unsure):
+            return self._told_to_stop or _RELEASED
+        timed_out = self._limit is not None and self._limit.expired()
         if timed_out and isinstance(error, TimeoutError):
-            words = f"still running after {self._job.timeout_s:g} s"
+            words = f"still running after {self._claim.timeout_s:g} s"
             return Ending("timeout", "TimeoutError", words)
-        return _ending_of(error)
+        return ending_of(error)
 
     def _forget_our_cancellations(self) -> None:
         """They have done their work; the task goes on, to record what it came to."""
+        if not self._shall_stop():
+            return
         task = asyncio.current_task()
         assert task is not None
-        while (self._released or self._lease_lost) and task.cancelling():
+        while task.cancelling():
             task.uncancel()
 
 
@@ -286,48 +300,31 @@ class _Later:
         self._task = asyncio.get_running_loop().create_task(self._coroutine())
 
 
-def _ending_of(error: BaseException) -> Ending:
-    return Ending(
-        "error",
-        type(error).__name__,
-        _text(error),
-        "".join(traceback.format_exception(type(error), error, _frames_of_the_processor(error))),
-        permanent=isinstance(error, Permanent),
+def _attempt_of(claim: Claim) -> Attempt:
+    return Attempt(
+        job_id=claim.job_id,
+        number=claim.attempt,
+        token=claim.token,
+        created_at=claim.created_at,
+        started_at=claim.claimed_at,
+        timeout_s=claim.timeout_s,
+        facts=msgspec.to_builtins(claim.facts),  # a copy: the job's own are not to be changed
+        accepted=set(claim.accepted),
+        refused=set(claim.refused),
     )
 
 
-def _frames_of_the_processor(error: BaseException) -> TracebackType | None:
-    """The traceback without the frames that only led to the processor, the same for all of them."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename in _OUR_FILES:
-        frames = frames.tb_next
-    return frames
-
-
-def _text(error: BaseException) -> str:
-    """What it says; an error of somebody else's making may not even be able to."""
+def _carried(call: Callable[[], Any]) -> Any:
+    """What it returns or raises, in a form that a future can carry out of the thread: one that is
+    given a StopIteration is never done.
+    """
     try:
-        return str(error)
-    except Exception as another:  # noqa: BLE001  whatever it is, it must not cost us the outcome
-        return f"(its words could not be had: {type(another).__name__})"
+        return call()
+    except StopIteration as error:
+        raise RuntimeError("the processor raised StopIteration") from error
 
 
-def _delay_asked_for(error: BaseException) -> float | None:
-    """The wait that a processor asks for; None when it asks for none, or for no number."""
-    seconds = error.seconds if isinstance(error, RetryAfter) else None
-    return seconds if isinstance(seconds, int | float) else None
-
-
-def _as_json(outcome: _Outcome) -> _Outcome:
-    """With a result that is JSON: what a Struct, a dataclass or a date stands for."""
-    try:
-        return replace(outcome, result=msgspec.to_builtins(outcome.result))
-    except (TypeError, ValueError, RecursionError) as error:
-        return _unrecordable(outcome, error)
-
-
-def _unrecordable(outcome: _Outcome, error: Exception) -> _Outcome:
-    """A result that does not fit a line, or is not JSON: no further attempt would mend that."""
-    name = "ResultTooLarge" if isinstance(error, TooLarge) else "ResultNotJson"
-    ending = Ending("error", name, str(error), permanent=True)
-    return _Outcome(outcome.duration_s, ending=ending)
+def _retrieved(thread: "asyncio.Future[Any]") -> None:
+    """What a thread came to after its attempt had ended interests nobody."""
+    if not thread.cancelled():
+        thread.exception()

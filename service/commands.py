@@ -9,10 +9,16 @@ The rules of a failed attempt are in one place, `fail`:
 
 | the attempt ended by | counts in | then |
 |----------------------|-----------|------|
-| an error or a time-out          | `attempts` | again after the backoff; failed at `max_attempts` |
-| a permanent error               | `attempts` | failed at once |
-| the worker's death, a lost lease | `crashes` | again after the backoff; failed at `max_crashes` |
-| a graceful stop, a fault of configuration | nothing | again at once |
+| an error or a time-out           | `attempts` | again after the backoff, to `max_attempts` |
+| a permanent error                | `attempts` | failed at once |
+| doubt (it may have been done)    | `attempts` | as the processor says: again, held, or failed |
+| the worker's death, a lost lease | `crashes`  | again after the backoff, to `max_crashes` |
+| a fault of configuration         | nothing    | again after the backoff, once its kind goes on |
+| a graceful stop                  | nothing    | again at once |
+
+Whatever the row: once its cancellation was requested, the job is cancelled instead of being tried
+again, held or failed; and one that has expired meanwhile is not tried again. A completion that is
+recorded first wins over both.
 """
 
 from typing import Any, NamedTuple
@@ -25,11 +31,14 @@ from projections.events import (
     AttemptFailed,
     AttemptStarted,
     BackoffPolicy,
+    CancelRequested,
+    Doubt,
     EndReason,
     FailureReason,
     JobCompleted,
     JobCreated,
     JobFailed,
+    JobHeld,
     JobRetried,
     LeaseRenewed,
 )
@@ -66,11 +75,13 @@ class Options(NamedTuple):
     max_attempts: int
     timeout_s: float
     backoff: BackoffPolicy
+    expires_at: Timestamp | None = None
 
 
 class Ending(NamedTuple):
-    """How an attempt failed. `error_class` is a fact, `error` and `traceback` are the error's own
-    words.
+    """How an attempt failed. `error_class` and the kind's `facts` are clear, `error` and
+    `traceback` are the error's own words; `then` is what to make of reason `unknown`; `accepted`
+    and `refused` are the parts of the job that it settled.
     """
 
     reason: FailureReason
@@ -78,6 +89,10 @@ class Ending(NamedTuple):
     error: str = ""
     traceback: str | None = None
     permanent: bool = False
+    then: Doubt = "retry"
+    facts: Json | None = None
+    accepted: tuple[int, ...] = ()
+    refused: tuple[int, ...] = ()
 
 
 def create(
@@ -88,9 +103,10 @@ def create(
     now: Timestamp,
     meta: Json,
     fingerprint: str | None = None,
+    facts: Json | None = None,
 ) -> list[NewEvent]:
     """There shall be a job. `fingerprint` identifies the request, for repeats of an idempotency
-    key.
+    key; `facts` are what its kind fixed.
     """
     data = JobCreated(
         kind=kind,
@@ -103,6 +119,10 @@ def create(
     )
     if fingerprint is not None:
         data["fingerprint"] = fingerprint
+    if options.expires_at is not None:
+        data["expires_at"] = options.expires_at
+    if facts:
+        data["facts"] = facts
     return [_event("JobCreated", now, data, meta, {"payload": payload})]
 
 
@@ -112,6 +132,8 @@ def start(
     """Claim a due job. The position this gets is the attempt's fencing token."""
     if job.status is not Status.PENDING or not job.is_due(now):
         raise NotAllowedError(job, "claimed now")
+    if job.is_expired(now):
+        raise NotAllowedError(job, "claimed: it has expired")
     data = AttemptStarted(
         attempt=job.attempt + 1,
         worker=worker,
@@ -153,39 +175,64 @@ def fail(
     none when it is no length of time.
     """
     _require_running(job, token)
-    end = _end_after(job, ending)
-    wait = 0.0 if ending.reason in UNCOUNTED else _sane(delay_s)
+    sequel = _sequel(job, ending, now, meta)
+    wait = 0.0 if ending.reason == "released" else sane_delay_s(delay_s)
     data = AttemptFailed(
         attempt=job.attempt,
         reason=ending.reason,
         error_class=ending.error_class,
-        retry_at=None if end else later(now, wait),
+        retry_at=None if sequel else later(now, wait),
         duration_s=duration_s,
     )
-    failed = _event("AttemptFailed", now, data, meta, _words(ending))
-    if end is None:
-        return [failed]
-    last = JobFailed(attempt=job.attempt, reason=end)
-    return [failed, _event("JobFailed", now, last, meta)]
+    if ending.accepted:
+        data["accepted"] = list(ending.accepted)
+    if ending.refused:
+        data["refused"] = list(ending.refused)
+    if ending.facts:
+        data["facts"] = ending.facts
+    return [_event("AttemptFailed", now, data, meta, _words(ending)), *sequel]
 
 
 def cancel(job: Job, *, now: Timestamp, reason: str | None, meta: Json) -> list[NewEvent]:
-    """A pending job is not wanted any more. Cancelling twice is once."""
-    if job.status is Status.CANCELLED:
+    """The job is not wanted any more: a pending one ends at once, a running one is asked to stop.
+    Cancelling twice is once.
+    """
+    if job.status is Status.CANCELLED or job.cancel_requested_at is not None:
         return []
-    if job.status is not Status.PENDING:
-        raise NotAllowedError(job, "cancelled")
-    return [_event("JobCancelled", now, {}, meta, {"reason": reason} if reason else None)]
+    private = {"reason": reason} if reason else None
+    if job.status is Status.PENDING:
+        return [_event("JobCancelled", now, {}, meta, private)]
+    if job.status is Status.PROCESSING:
+        return [_event("CancelRequested", now, CancelRequested(), meta, private)]
+    raise NotAllowedError(job, "cancelled")
+
+
+def expire(job: Job, *, now: Timestamp, meta: Json) -> list[NewEvent]:
+    """It is too late to begin another attempt."""
+    if job.status is not Status.PENDING or not job.is_expired(now):
+        raise NotAllowedError(job, "given up as expired")
+    return [_event("JobFailed", now, JobFailed(attempt=job.attempt, reason="expired"), meta)]
 
 
 def retry(job: Job, *, now: Timestamp, reason: str | None, meta: Json) -> list[NewEvent]:
-    """Open a failed or cancelled job again, its allowance anew; or let a waiting one run now."""
+    """Open a failed, cancelled or held job again, its allowance anew; or let a waiting one run
+    now.
+    """
     if job.status not in (Status.PENDING, Status.FAILED, Status.CANCELLED):
         raise NotAllowedError(job, "retried")
     if job.is_due(now):
         raise NotAllowedError(job, "retried: it is due already")
     data = JobRetried(max_attempts=job.max_attempts, run_at=now)
     return [_event("JobRetried", now, data, meta, {"reason": reason} if reason else None)]
+
+
+def cut(text: str, *, keep_end: bool = False) -> str:
+    """At most ERROR_TEXT_BYTES_MAX bytes of UTF-8, whatever the text holds; of a traceback the end
+    matters.
+    """
+    encoded = text.translate(_CONTROLS).encode("utf-8", errors="replace")
+    part = encoded[-ERROR_TEXT_BYTES_MAX:] if keep_end else encoded[:ERROR_TEXT_BYTES_MAX]
+    return part.decode("utf-8", errors="ignore")
 
 
 def failures_after(job: Job, reason: FailureReason) -> int:
@@ -195,18 +242,33 @@ def failures_after(job: Job, reason: FailureReason) -> int:
     return job.crashes + 1 if reason in CRASHES else job.attempts
 
 
-def _end_after(job: Job, ending: Ending) -> EndReason | None:
-    """Why the job ends with this attempt; None when it is to be tried again."""
+def _sequel(job: Job, ending: Ending, now: Timestamp, meta: Json) -> list[NewEvent]:
+    """What is recorded with the job's last failure; nothing when it is to be tried again."""
+    if job.cancel_requested_at is not None:
+        return [_event("JobCancelled", now, {}, meta)]
+    if ending.reason == "unknown" and ending.then == "hold":
+        return [_event("JobHeld", now, JobHeld(attempt=job.attempt), meta)]
+    end = _end_after(job, ending, now)
+    if end is None:
+        return []
+    return [_event("JobFailed", now, JobFailed(attempt=job.attempt, reason=end), meta)]
+
+
+def _end_after(job: Job, ending: Ending, now: Timestamp) -> EndReason | None:
+    """Why the job fails with this attempt; None when it does not."""
+    expired: EndReason | None = "expired" if job.is_expired(now) else None
     if ending.reason in CRASHES:
-        return "crashes" if job.crashes + 1 >= job.max_crashes else None
+        return "crashes" if job.crashes + 1 >= job.max_crashes else expired
     if ending.reason in UNCOUNTED:
-        return None
+        return expired
     if ending.permanent:
         return "permanent"
-    return "max_attempts" if job.attempts >= job.max_attempts else None
+    if ending.reason == "unknown" and ending.then == "fail":
+        return "unknown"
+    return "max_attempts" if job.attempts >= job.max_attempts else expired
 
 
-def _sane(delay_s: float) -> float:
+def sane_delay_s(delay_s: float) -> float:
     """Whatever a processor asked for, a wait that `later` can add."""
     return min(delay_s, DELAY_S_MAX) if delay_s > 0 else 0.0  # NaN is not above 0 either
 
@@ -218,19 +280,10 @@ def _require_running(job: Job, token: int) -> None:
 
 
 def _words(ending: Ending) -> Json:
-    words = {"error": _cut(ending.error)}
+    words = {"error": cut(ending.error)}
     if ending.traceback is not None:
-        words["traceback"] = _cut(ending.traceback, keep_end=True)
+        words["traceback"] = cut(ending.traceback, keep_end=True)
     return words
-
-
-def _cut(text: str, *, keep_end: bool = False) -> str:
-    """At most ERROR_TEXT_BYTES_MAX bytes of UTF-8, whatever the text holds; of a traceback the end
-    matters.
-    """
-    encoded = text.translate(_CONTROLS).encode("utf-8", errors="replace")
-    part = encoded[-ERROR_TEXT_BYTES_MAX:] if keep_end else encoded[:ERROR_TEXT_BYTES_MAX]
-    return part.decode("utf-8", errors="ignore")
 
 
 def _event(

@@ -10,21 +10,32 @@ What is served is put together in `service.wiring`; nothing here knows a job.
 
 import asyncio
 import ipaddress
+import logging
 import os
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import uvicorn
 
+from eventstore import clock
 from eventstore.errors import StoreError
-from service.settings import Settings
-from service.wiring import CannotServeError, Service, running
+from service.http import Door, Limits, config_of
+from service.interpreter import serving_well
+from service.settings import CannotServeError, Settings
+from service.tokens import read_tokens
+from service.wiring import Service, running
 
-ANSWER_GRACE_S = 5  # for answers under way at a stop; a held long poll ends with it
+FILES_KEPT = 200  # open files that are no connections: the log, the caches, what kinds open
+LEAVE_S = 1.0  # for idle threads to end
 BACKLOG = 2048  # connections that may wait to be accepted, uvicorn's own default
+
+
+logger = logging.getLogger("joblog.serve")
 
 
 class CannotListenError(Exception):
@@ -39,13 +50,24 @@ async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
     that matters is done. Raises CannotServeError, CannotListenError, StoreError or OSError.
     """
     threads = set(threading.enumerate())
-    with _signals() as stop, _bind(settings) as listener:
+    lookups = ThreadPoolExecutor(thread_name_prefix="system")  # for names, files, `to_thread`
+    asyncio.get_running_loop().set_default_executor(lookups)
+    with stop_signals() as stop, _bind(settings) as listener:
         try:
             service = await _run(settings, listener, stop, started)
         except* StoreError as failures:
             raise _first(failures) from None
-    deaf = service is not None and service.worker is not None and service.worker.left_behind
-    return not deaf and set(threading.enumerate()) <= threads
+    deaf = service is not None and service.worker is not None and service.worker.running
+    lookups.shutdown(wait=False)
+    return not deaf and _have_ended(set(threading.enumerate()) - threads)
+
+
+def _have_ended(threads: set[threading.Thread]) -> bool:
+    """Whether these are gone: idle ones leave as soon as they are told."""
+    until = clock.monotonic() + LEAVE_S
+    for each in threads:
+        each.join(max(0.0, until - clock.monotonic()))
+    return not any(each.is_alive() for each in threads)
 
 
 async def _run(
@@ -61,10 +83,14 @@ async def _run(
     assert task is not None
     starting = asyncio.create_task(_cancel_when(stop, task))
     try:
-        async with running(settings, owner=owner) as service:
-            starting.cancel()  # from here on a stop is orderly
-            await _serve_http(service, listener, stop, lambda: started(url))
-            return service
+        with serving_well() as settled:
+            async with running(settings, owner=owner) as service:
+                settled()
+                starting.cancel()  # from here on a stop is orderly
+                limits = Limits(connections=_room_for(settings))
+                with _reloading(service, settings):
+                    await _serve_http(service, limits, listener, stop, lambda: started(url))
+                return service
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
@@ -97,33 +123,27 @@ class _Server(uvicorn.Server):
 
 
 async def _serve_http(
-    service: Service, listener: socket.socket, stop: asyncio.Event, started: Callable[[], None]
+    service: Service,
+    limits: Limits,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    started: Callable[[], None],
 ) -> None:
     """Answer until told to stop. Claims stop at once, answers under way are finished."""
-    config = uvicorn.Config(
-        service.app,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=ANSWER_GRACE_S,
-    )
-    server = _Server(config, started)
+    server = _Server(config_of(service.app, Door(limits, dice=service.dice)), started)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:  # told to stop, or cancelled because the service failed
-        if service.worker is not None:
-            service.worker.stop()
-        service.jobs.hold_nothing()
+        service.hold_nothing()
         server.should_exit = True
         stopping.cancel()
         await serving
 
 
 @contextmanager
-def _signals() -> Iterator[asyncio.Event]:
+def stop_signals() -> Iterator[asyncio.Event]:
     """An event that the first SIGTERM or SIGINT sets; the second ends the process at once."""
     stop = asyncio.Event()
 
@@ -142,14 +162,54 @@ def _signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def _bind(settings: Settings) -> socket.socket:
-    """A socket that listens. Raises CannotServeError for an address that others reach, unless told
-    to.
+@contextmanager
+def _reloading(service: Service, settings: Settings) -> Iterator[None]:
+    """SIGHUP reads the file of tokens again; one that is not right changes nothing."""
+    if settings.tokens_file is None:
+        yield
+        return
+
+    def handle() -> None:
+        try:
+            tokens = read_tokens(settings)
+        except CannotServeError as error:
+            logger.warning("the tokens stay as they were: %s", error)
+        else:
+            service.keyring.replace(tokens)
+            logger.info("the tokens are read again: %d", len(tokens))
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, handle)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _room_for(settings: Settings) -> int:
+    """So many connections, or what the system's limit of open files leaves for them.
+
+    A log that cannot open its next file is worse than a client that cannot connect. The limit is
+    raised as far as needed where that is allowed.
     """
-    if not settings.insecure and not _is_loopback(settings.host):
+    besides = FILES_KEPT + settings.concurrency + BACKLOG  # asyncio accepts so many at once
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.connections_max + besides
+    if files == resource.RLIM_INFINITY or files >= wanted:
+        return settings.connections_max
+    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return min(settings.connections_max, max(files - besides, files // 4))
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """A socket that listens. Raises CannotServeError for an address that others reach when there
+    are no tokens, unless told to.
+    """
+    if not (settings.guarded or settings.insecure or _is_loopback(settings.host)):
         raise CannotServeError(
-            f"{settings.host} can be reached from other machines, and there is no access control:"
-            " bind 127.0.0.1, or say --insecure"
+            f"{settings.host} can be reached from other machines, and whoever reaches it could do"
+            " all: give --tokens-file (joblog token makes one), or bind 127.0.0.1"
         )
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET

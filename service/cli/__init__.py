@@ -18,17 +18,24 @@ from service.version import VERSION
 
 COMMANDS = {
     "serve": Entry("service.cli.serve", "serve_jobs", "Take jobs over HTTP and run them."),
+    "worker": Entry("service.cli.worker", "run_worker", "Run a server's jobs on this machine."),
     "enqueue": Entry(
         "service.cli.enqueue", "enqueue_jobs", "Give the server a job to do, or many."
     ),
     "show": Entry("service.cli.jobs", "show_job", "Show a job, as it is or as it was."),
     "list": Entry("service.cli.jobs", "list_jobs", "List jobs, the newest first."),
     "history": Entry("service.cli.jobs", "show_history", "Show all that happened to a job."),
-    "cancel": Entry("service.cli.change", "cancel_job", "Cancel a job that has not begun."),
+    "cancel": Entry("service.cli.change", "cancel_job", "Cancel a job, even one that runs."),
     "retry": Entry("service.cli.change", "retry_job", "Try a failed or cancelled job again."),
+    "kinds": Entry("service.cli.kinds", "list_kinds", "List the kinds of jobs."),
+    "pause": Entry("service.cli.kinds", "pause_kind", "Start no more jobs of a kind."),
+    "resume": Entry("service.cli.kinds", "resume_kind", "Start jobs of a kind again."),
+    "limit": Entry("service.cli.kinds", "limit_kind", "Limit how many jobs of a kind start."),
+    "token": Entry("service.cli.token", "make_token", "Make a secret for a client."),
     "tail": Entry("service.cli.tail", "tail_log", "Show the log, or its end."),
     "replay": Entry("service.cli.replay", "replay_log", "Compute all jobs anew from the log."),
     "verify": Entry("service.cli.verify", "verify_log", "Check every line of the log."),
+    "bench": Entry("service.cli.bench", "measure_all", "Measure joblog on this machine."),
 }
 
 EPILOG = """\b

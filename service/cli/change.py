@@ -21,7 +21,11 @@ from service.cli.place import Place
 @server_or_files
 @json_too
 def cancel_job(*, place: Place, job_id: str, reason: str | None, as_json: bool) -> None:
-    """Cancel a job that has not begun."""
+    """Cancel a job, even one that runs.
+
+    A running attempt is asked to stop; it is abandoned if it does not, and a job that completes all
+    the same has completed.
+    """
     _change(place, job_id, "cancel", reason, as_json=as_json)
 
 
@@ -36,7 +40,7 @@ def cancel_job(*, place: Place, job_id: str, reason: str | None, as_json: bool) 
 def retry_job(*, place: Place, job_id: str, reason: str | None, as_json: bool) -> None:
     """Try a failed or cancelled job again.
 
-    A job that waits for its next attempt is tried now.
+    A job that is held, or waits for its next attempt, is tried now.
     """
     _change(place, job_id, "retry", reason, as_json=as_json)
 

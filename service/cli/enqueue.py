@@ -20,6 +20,7 @@ from eventstore.timestamp import parse
 from service.cli.client import WAIT_S_MAX, Client, connect, job_path
 from service.cli.failure import Failure, Misuse
 from service.cli.jobs import print_jobs
+from service.cli.message import message_of, message_options
 from service.cli.options import command, json_too, option, server_or_files
 from service.cli.output import as_table, print_json, print_text
 from service.cli.place import Place
@@ -31,18 +32,18 @@ ENDED = ("completed", "failed", "cancelled")
 @command(
     "enqueue",
     'joblog enqueue email --to ada@example.com --subject Hello --body "How are you?"',
+    "joblog enqueue email --to ada@example.com --cc 'Bob <bob@example.com>' --subject Hello",
     "joblog enqueue report --payload '{\"month\": 11}' --delay 3600 --key report-11",
     "joblog enqueue email - <messages.jsonl",
 )
 @click.argument("kind")
 @click.argument("lines", metavar="[-]", required=False, type=click.Choice(["-"]))
-@option("--to", metavar="ADDRESS", help="Of an e-mail: the recipient.")
-@option("--subject", metavar="TEXT", help="Of an e-mail.")
-@option("--body", metavar="TEXT", help="Of an e-mail.")
+@message_options
 @option("--payload", metavar="JSON", help="The payload of a job of any kind.")
 @option("--key", metavar="KEY", help="The same key again makes no second job.")
 @option("--delay", metavar="SECONDS", type=click.FloatRange(0), help="Not before so much later.")
 @option("--run-at", metavar="TIME", help="Not before this time, RFC 3339.")
+@option("--expires-at", metavar="TIME", help="Begin no attempt from then on, RFC 3339.")
 @option("--priority", type=int, help="A larger one goes first; 0 when not given.")
 @option("--max-attempts", type=click.IntRange(1), help="Tries before the job is given up.")
 @option("--timeout", metavar="SECONDS", type=float, help="How long an attempt may take.")
@@ -128,11 +129,10 @@ def _lines(*, asked_for: bool) -> list[tuple[int, bytes]]:
 
 def _payload(given: dict[str, Any]) -> bytes | None:
     """The payload that the options spell; None when they spell none."""
-    names = ("to", "subject", "body")
-    message = {name: value for name in names if (value := given.pop(name)) is not None}
+    message = message_of(given)
     payload = given.pop("payload")
     if payload is not None and message:
-        raise click.UsageError("give --payload, or --to, --subject and --body; not both")
+        raise click.UsageError("give --payload, or --to, --subject and so on; not both")
     if payload is not None:
         return str(payload).encode()
     return orjson.dumps(message) if message else None
@@ -140,17 +140,18 @@ def _payload(given: dict[str, Any]) -> bytes | None:
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """The query that says how the job is to be run."""
-    if given["run_at"] is not None:
-        given["run_at"] = _time(given["run_at"])
+    for name in ("run_at", "expires_at"):
+        if given[name] is not None:
+            given[name] = _time(name, given[name])
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _time(text: str) -> str:
+def _time(name: str, text: str) -> str:
     try:
         return parse(text)
     except ValueError as error:
         hint = "give a time with its zone, as 2026-11-23T23:37:42Z"
-        raise Misuse(f"--run-at {text}: {hint}") from error
+        raise Misuse(f"--{name.replace('_', '-')} {text}: {hint}") from error
 
 
 def _key_header(key: str | None) -> dict[str, str]:

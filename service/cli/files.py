@@ -27,6 +27,7 @@ from projections.board import JobBoard
 from projections.job import IllegalTransitionError
 from projections.projector import Projector
 from projections.table import MEMORY, JobTable
+from projections.verify import LifeCycles
 from service.cli.failure import Damage, Failure
 from service.cli.progress import Advance, progress
 from service.cli.witness import witnessed
@@ -145,17 +146,33 @@ class LogFiles:
 def replayed(log: LogFiles) -> Iterator[JobTable]:
     """All jobs, computed anew from a log up to its end: what a server would know.
 
-    Raises Damage for what cannot have happened.
+    Raises Damage for what cannot have happened, and for what makes no sense to whoever reads it.
     """
     with closing(JobTable(MEMORY, log_id=log.log_id)) as table:
         never = Random(0)  # noqa: S311  nothing is appended, so nothing is drawn
         projector = Projector(EventLog(log, dice=never), JobBoard(), table, offload=Inline())
-        with progress(log.end, "replaying the log") as advance:
-            try:
+        try:
+            with progress(log.end, "replaying the log") as advance:
                 asyncio.run(_caught_up(projector, advance))
-            except IllegalTransitionError as error:
-                raise Damage(str(error)) from error
-        yield table
+            yield table
+        except IllegalTransitionError as error:
+            raise Damage(str(error)) from error
+        except (KeyError, TypeError, ValueError):
+            _require_sense(log)
+            raise
+
+
+def _require_sense(log: LogFiles) -> None:
+    """Raise Damage for the first event that is not what its type says, or cannot follow: a fold
+    that fails is looked into only then, because a check of every event would cost every replay.
+    """
+    stories = LifeCycles()
+    for page in log.pages():
+        for event in page:
+            for found, is_note in stories.check(event):
+                if not is_note:
+                    told = f"position {event.pos}: {found}"
+                    raise Damage(f"{told}. Nothing was changed; `joblog verify` lists all damage")
 
 
 async def _caught_up(projector: Projector, advance: Advance) -> None:

@@ -13,7 +13,7 @@ from projections.job import Status
 from service.cli.options import command, json_too, option, server_or_files
 from service.cli.output import as_table, print_json, print_lines, print_members, print_table
 from service.cli.place import Place
-from service.cli.source import as_it_was, source_of
+from service.cli.source import document_as_of, source_of
 from service.cli.words import attempt, words
 
 LIST_LIMIT = 20
@@ -31,7 +31,7 @@ LIST_LIMIT = 20
 def show_job(*, place: Place, job_id: str, as_of: str | None, as_json: bool) -> None:
     """Show a job, as it is or as it was."""
     source = source_of(place)
-    found = as_it_was(source.history(job_id), as_of) if as_of else source.job(job_id)
+    found = document_as_of(source.history(job_id), as_of) if as_of else source.job(job_id)
     if as_table(as_json=as_json):
         _print_job(found)
     else:
@@ -40,19 +40,22 @@ def show_job(*, place: Place, job_id: str, as_of: str | None, as_json: bool) -> 
 
 @command(
     "list",
-    "joblog list --status failed",
+    "joblog list --status failed --search ada@example.com",
     "joblog list --limit 1000 | jq -r .id",
 )
 @option("--status", type=click.Choice([each.value for each in Status]), help="Only in this state.")
 @option("--kind", metavar="KIND", help="Only jobs of this kind.")
+@option("--search", metavar="WORDS", help="Only with these in id, kind, payload or last error.")
+@option("--held", is_flag=True, show_default=False, help="Only those that wait for a person.")
 @option("--limit", type=click.IntRange(1), default=LIST_LIMIT, help="So many at most.")
 @server_or_files
 @json_too
 def list_jobs(
-    *, place: Place, status: str | None, kind: str | None, limit: int, as_json: bool
-) -> None:
+    *, place: Place, status: str | None, kind: str | None, search: str | None, held: bool,
+    limit: int, as_json: bool,
+) -> None:  # fmt: skip
     """List jobs, the newest first."""
-    found = source_of(place).jobs(status=status, kind=kind, limit=limit)
+    found = source_of(place).jobs(status=status, kind=kind, q=search, held=held, limit=limit)
     print_jobs(found, as_json=as_json)
 
 
@@ -94,8 +97,12 @@ def _about(job: Any) -> str:
     """What one wants to know of a job in this state."""
     error = job["last_error"]
     said = f"{error['class']}: {error['message']}" if error else ""
+    if job["held_at"] is not None:
+        return f"held since {job['held_at']} {said}"
     if job["status"] == Status.PENDING:
         return f"due {job['next_attempt_at']} {said}"
+    if job["status"] == Status.FAILED:
+        return f"{job['failed_because']} {said}".rstrip()
     if job["status"] == Status.COMPLETED:
         return f"ran {job['ran_s']:g} s"
     return said
@@ -105,6 +112,8 @@ def _print_job(job: Any) -> None:
     """Its members, its attempts below."""
     apart = ("attempt_log", "links", "last_error")
     print_members((name, value) for name, value in job.items() if name not in apart)
+    if job["last_error"] is not None:
+        print_members([("last_error", job["last_error"]["message"])])
     if not job["attempt_log"]:
         return
     click.echo()

@@ -6,16 +6,22 @@ set. What an option's value means is its command's matter.
 """
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 
+from service.cli.failure import Misuse
 from service.cli.place import Place
 from service.settings import DATA
 
 SECONDS_MAX = 365 * 86_400
+TOKEN = "joblog.token"  # noqa: S105  where a command's token is in its context
+
+_SECRET = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # as RFC 6750 has it
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -30,6 +36,22 @@ def option(name: str, *more: str, **attributes: Any) -> Callable[[Command], Comm
     """An option that is also a variable, named in its help."""
     attributes.setdefault("envvar", "JOBLOG_" + name[2:].replace("-", "_").upper())
     return click.option(name, *more, show_envvar=True, **attributes)
+
+
+def several(command: Command, options: Iterable[Callable[[Command], Command]]) -> Command:
+    """Give a command these options, in this order in its help."""
+    for each in reversed(list(options)):
+        command = each(command)
+    return command
+
+
+def text_of(option: str, file: Path) -> str:
+    """What is in the file that an option names. Raises Misuse, which says nothing of it."""
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise Misuse(f"{option} {file}: {reason}") from error
 
 
 class Seconds(click.FloatRange):
@@ -51,7 +73,16 @@ class Seconds(click.FloatRange):
 def server_or_files(command: Command) -> Command:
     """Give a command its `place`: of a server, or of a log."""
     url = option("--url", metavar="URL", help="Ask the server at this address.")
-    return files_only(url(command))
+    return files_only(url(with_token(command)))
+
+
+def with_token(command: Command) -> Command:
+    """Let a command say who it is to the server: see TOKEN."""
+    token = option(
+        "--token", metavar="SECRET", expose_value=False, callback=_keep_token,
+        help="Who you are to the server; better set than typed.",
+    )  # fmt: skip
+    return token(command)
 
 
 def files_only(command: Command) -> Command:
@@ -66,6 +97,13 @@ def files_only(command: Command) -> Command:
     )
     of_store = option("--store", metavar="URL", help="The same as a URL, file:DIR.")
     return of_data(of_store(placed))
+
+
+def _keep_token(ctx: click.Context, _: click.Parameter, token: str | None) -> None:
+    """For whoever connects, whichever command it is. Raises Misuse, which does not say it back."""
+    if token and not _SECRET.fullmatch(token):
+        raise Misuse("--token: that is no token; `joblog token` makes them")
+    ctx.meta[TOKEN] = token or None
 
 
 def json_too(command: Command) -> Command:

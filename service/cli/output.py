@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-import orjson
+import msgspec
 
 from service.cli.plain import plain, plain_json
 
@@ -37,7 +37,7 @@ def as_table(*, as_json: bool) -> bool:
 
 def print_json(value: Any) -> None:
     """A value as one line of JSON."""
-    print_lines([orjson.dumps(value)])
+    print_lines([msgspec.json.encode(value)])
 
 
 def print_lines(lines: Iterable[bytes]) -> None:
@@ -70,7 +70,7 @@ def print_members(members: Iterable[tuple[str, Any]]) -> None:
     known = [(name, value) for name, value in members if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         shown = _coloured(plain(text)) if name == "status" else plain(text)
         click.echo(f"{click.style(name.ljust(width), bold=True)}{GAP}{shown}")
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import click
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from eventstore import clock
 from eventstore.errors import LOST_END_HINT
 from projections.job import Job, Status
+from projections.kind import Kind, stream_of
 from projections.table import FOLD_VERSION, JobTable, Saved, saved
 from service.cli.failure import Damage, Failure
 from service.cli.files import LogFiles, replayed
@@ -28,11 +29,13 @@ from service.cli.options import command, files_only, json_too, option
 from service.cli.output import as_table, print_json, print_members, print_text
 from service.cli.place import Place
 
+Counts: TypeAlias = dict[tuple[str, Status], int]
+
 CHANGES = ("added", "removed", "changed")  # in jobs.sqlite, beside what the log makes of it
 
 
 class Difference(NamedTuple):
-    """A job that is not the same; `change` is one of CHANGES."""
+    """A job that is not the same, or a kind, by its stream; `change` is one of CHANGES."""
 
     change: str
     job_id: str
@@ -110,7 +113,10 @@ def _compare(root: str, log: LogFiles, *, as_json: bool) -> None:
             _require_comparable(path, there, log)
             end, log.end = log.end, there.checkpoint
             with replayed(log) as table:
-                found = sorted(differences(table.jobs(), there.jobs), key=_group)
+                jobs = differences(table.jobs(), there.jobs)
+                kinds = differences_of_kinds(table.kinds(), there.kinds)
+                numbers = differences_of_counts(table.counts(), there.counts)
+                found = sorted([*jobs, *kinds, *numbers], key=_group)
     except sqlite3.Error as error:
         raise Failure(f"{path} cannot be read ({error}): delete it, it is made again") from error
     for each in found:
@@ -153,11 +159,38 @@ def differences(ours: Iterator[Job], there: Iterator[Job]) -> Iterator[Differenc
             mine, theirs = next(ours, None), next(there, None)
 
 
+def differences_of_kinds(ours: Iterator[Kind], there: Iterator[Kind]) -> Iterator[Difference]:
+    """The same for what holds for kinds, by name."""
+    mine, theirs = ({kind.name: kind for kind in side} for side in (ours, there))
+    for name in sorted(mine.keys() | theirs.keys()):
+        if name not in theirs:
+            yield Difference("removed", stream_of(name), {})
+        elif name not in mine:
+            yield Difference("added", stream_of(name), {})
+        elif mine[name] != theirs[name]:
+            yield Difference("changed", stream_of(name), _fields(mine[name], theirs[name]))
+
+
+def differences_of_counts(ours: Counts, there: Counts) -> Iterator[Difference]:
+    """The same for how many jobs there are of each kind in each state: a field is a state."""
+    wrong = {pair for pair in ours.keys() | there.keys() if ours.get(pair) != there.get(pair)}
+    for kind in sorted({kind for kind, _ in wrong}):
+        fields = {
+            status.value: {
+                "log": ours.get((kind, status), 0),
+                "table": there.get((kind, status), 0),
+            }
+            for status in Status
+            if (kind, status) in wrong
+        }
+        yield Difference("changed", stream_of(kind), fields)
+
+
 def _group(found: Difference) -> int:
     return CHANGES.index(found.change)
 
 
-def _fields(mine: Job, theirs: Job) -> dict[str, Any]:
+def _fields(mine: Job | Kind, theirs: Job | Kind) -> dict[str, Any]:
     ours, there = msgspec.to_builtins(mine), msgspec.to_builtins(theirs)
     return {
         name: {"log": value, "table": there[name]}

@@ -1,22 +1,21 @@
 """Where jobs are looked up: at the server when there is one, else in the files.
 
 Both give the same documents and the same lines, so a command does not care which it has. A job *as
-of* an earlier moment is the fold of its events up to then, whichever of the two they came from.
+of* an earlier moment is made from its history, whichever of the two that came from.
 
 Nothing here prints.
 """
 
 import re
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from eventstore.event import Event, decode
-from eventstore.timestamp import parse
 from projections.job import Job, Status, fold
+from projections.moment import NotYetError, as_it_was, moment
 from projections.table import PAGE_MAX, Filter
 from service.cli.client import Client, connect, job_path
 from service.cli.failure import Failure, Misuse
@@ -38,7 +37,9 @@ class Source(Protocol):
         """All its events, oldest first. Raises Failure when there is none."""
         ...
 
-    def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
+    def jobs(
+        self, *, status: str | None, kind: str | None, q: str | None, held: bool, limit: int
+    ) -> Iterator[Any]:
         """Documents of jobs, newest first."""
         ...
 
@@ -49,22 +50,17 @@ def source_of(place: Place) -> Source:
     return AtServer(connect(url)) if url else InFiles(place.require_root())
 
 
-def as_it_was(history: list[Event], moment: str) -> Any:
-    """The document of a job as it was: up to a position, or not later than a time.
-
-    Raises Failure when it did not exist then.
-    """
-    if moment.isascii() and moment.isdigit():
-        position = int(moment)
-        then = takewhile(lambda event: event.pos <= position, history)
-    else:
-        time = _time(moment)
-        then = takewhile(lambda event: event.time <= time, history)
-    job = fold(then)
-    if job is None:
-        created = f"position {history[0].pos}, {history[0].time}"
-        raise Failure(f"there was no job {history[0].stream} yet: it was created at {created}")
-    return _document(job)
+def document_as_of(history: list[Event], text: str) -> Any:
+    """The document of a job as it was at a moment. Raises Failure when it did not exist then."""
+    try:
+        then = moment(text)
+    except ValueError as error:
+        hint = "a position, or a time with its zone, as 2026-11-23T23:37:42Z"
+        raise Misuse(f"--as-of {text}: give {hint}") from error
+    try:
+        return _document(as_it_was(history, then))
+    except NotYetError as error:
+        raise Failure(str(error)) from error
 
 
 class AtServer:
@@ -82,9 +78,17 @@ class AtServer:
         answer = self._client.get(job_path(job_id, "events"), Accept="application/x-ndjson")
         return [decode(line) for line in answer.body.splitlines()]
 
-    def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
+    def jobs(
+        self, *, status: str | None, kind: str | None, q: str | None, held: bool, limit: int
+    ) -> Iterator[Any]:
         """See Source. Follows the links from page to page."""
-        wanted = {"status": status, "kind": kind, "limit": min(limit, PAGE_MAX)}
+        wanted = {
+            "status": status,
+            "kind": kind,
+            "q": q,
+            "held": "true" if held else None,
+            "limit": min(limit, PAGE_MAX),
+        }
         path = "/jobs?" + urlencode({name: value for name, value in wanted.items() if value})
         while path and limit > 0:
             answer = self._client.get(path)
@@ -114,9 +118,11 @@ class InFiles:
             raise Failure(f"there is no job {job_id}")
         return events
 
-    def jobs(self, *, status: str | None, kind: str | None, limit: int) -> Iterator[Any]:
+    def jobs(
+        self, *, status: str | None, kind: str | None, q: str | None, held: bool, limit: int
+    ) -> Iterator[Any]:
         """See Source. Replays the whole log for it."""
-        wanted = Filter(status=Status(status) if status else None, kind=kind)
+        wanted = Filter(status=Status(status) if status else None, kind=kind, q=q, held=held)
         with replayed(self._log) as table:
             for job in table.page(wanted, before=None, limit=limit):
                 yield _document(job)
@@ -130,11 +136,3 @@ def _path(link: str) -> str:
     """The path and query of a link; a server names no other server."""
     parts = urlsplit(link)
     return f"{parts.path}?{parts.query}"
-
-
-def _time(text: str) -> str:
-    try:
-        return parse(text)
-    except ValueError as error:
-        hint = "a position, or a time with its zone, as 2026-11-23T23:37:42Z"
-        raise Misuse(f"--as-of {text}: give {hint}") from error

@@ -7,7 +7,7 @@ that is not known here shows its data.
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
+import msgspec
 
 from eventstore.event import Event
 
@@ -28,7 +28,7 @@ def attempt(event: Event) -> str:
 
 
 def _data(event: Event) -> str:
-    return orjson.dumps(event.data).decode()
+    return msgspec.json.encode(event.data).decode()  # of any integer
 
 
 def _created(event: Event, data: Any) -> str:
@@ -45,9 +45,21 @@ def _due(event: Event, data: Any) -> str:
 
 
 def _failed(event: Event, data: Any) -> str:
-    then = f"again at {data['retry_at']}" if data["retry_at"] else "no more"
+    then = f"again at {data['retry_at']}" if data["retry_at"] else "not again by itself"
     error = _private(event, "error")
     return f"{data['reason']}, {then}; {data['error_class']}{error and f': {error}'}"
+
+
+def _limited(_: Event, data: Any) -> str:
+    at_a_time, rate = data["concurrency"], data["rate"]
+    many = "any number" if at_a_time is None else at_a_time
+    often = f", {rate['count']} in {rate['per_s']:g} s" if rate else ""
+    return f"{many} at a time{often}"
+
+
+def _because(event: Event, what: str) -> str:
+    reason = _private(event, "reason")
+    return f"{what}{reason and f': {reason}'}"
 
 
 def _private(event: Event, name: str) -> str:
@@ -58,11 +70,16 @@ _TOLD: Final[dict[str, Callable[[Event, Any], str]]] = {
     "JobCreated": _created,
     "AttemptStarted": lambda _, data: f"by {data['worker']}",
     "LeaseRenewed": lambda _, data: f"until {data['lease_until']}",
+    "CancelRequested": lambda event, _: _private(event, "reason"),
     "AttemptFailed": _failed,
     "JobCompleted": lambda _, data: f"after {data['duration_s']:g} s",
+    "JobHeld": lambda _, __: "until somebody retries or cancels it",
     "JobFailed": lambda _, data: str(data["reason"]),
     "JobCancelled": lambda event, _: _private(event, "reason"),
     "JobRetried": _retried,
+    "KindPaused": lambda event, data: _because(event, str(data["cause"])),
+    "KindResumed": lambda event, _: _private(event, "reason"),
+    "KindLimited": _limited,
     "LogOpened": lambda _, data: f"log {data['log_id']}",
     "WriterStarted": lambda _, data: f"writer {data['epoch']}, joblog {data['version']}",
     "LogSealed": lambda _, data: f"writer {data['epoch']} stopped in good order",

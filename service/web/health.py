@@ -5,14 +5,14 @@ two makes a full disk a restart loop; so `/livez` asks nothing at all, and `/rea
 and names what fails. What the checks are is told by whoever put the service together.
 """
 
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from service.web import problems
+from service.web.operation import Operation, Reply
 from service.web.problems import ProblemError
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -26,19 +26,64 @@ class Health(Protocol):
         ...
 
 
+class Alive(msgspec.Struct, frozen=True):
+    """There is nothing more to say."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """Every check by name, and that it is `ok`."""
+
+    checks: dict[str, str]
+    status: Literal["ready"] = "ready"
+
+
 class HealthResource:
     """The two questions."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
 
-    def routes(self) -> list[Route]:
+    def operations(self) -> list[Operation]:
         """What is served."""
-        return [Route("/livez", self.alive), Route("/readyz", self.ready)]
+        return [
+            Operation(
+                name="isAlive",
+                method="GET",
+                path="/livez",
+                endpoint=self.alive,
+                summary="Ask whether the process is there.",
+                scope=None,
+                about="Restart it when this does not answer. It asks nothing of anybody else.",
+                replies=(Reply(status=200, about="It is.", type=Alive, example=Alive()),),
+            ),
+            Operation(
+                name="isReady",
+                method="GET",
+                path="/readyz",
+                endpoint=self.ready,
+                summary="Ask whether the service can do its work.",
+                scope=None,
+                about=(
+                    "Whether the log can be written and due work is begun. Send it no traffic while"
+                    " it is not ready; restarting would not help a full disk."
+                ),
+                replies=(
+                    Reply(
+                        status=200,
+                        about="It can.",
+                        type=Ready,
+                        example=Ready({"log": "ok", "worker": "ok"}),
+                    ),
+                ),
+                problems=(problems.NOT_READY,),
+            ),
+        ]
 
     async def alive(self, _: Request) -> Response:
         """We are: this answer is all there is to say."""
-        return _json({"status": "alive"})
+        return _json(Alive())
 
     async def ready(self, _: Request) -> Response:
         """Whether every check is well. Raises ProblemError (503) naming those that are not."""
@@ -49,7 +94,7 @@ class HealthResource:
             detail = "; ".join(failing)
             more = {"checks": checks}
             raise ProblemError(problems.NOT_READY, detail, headers=_NO_STORE, more=more)
-        return _json({"status": "ready", "checks": checks})
+        return _json(Ready(checks))
 
 
 def _json(value: object) -> Response:
