@@ -7,6 +7,8 @@ ruff's; what is here is this project's own.
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -32,6 +34,8 @@ PURE = {
     "projections/board.py",
     "projections/events.py",
     "projections/job.py",
+    "projections/ordered.py",
+    "service/access.py",
     "service/backoff.py",
     "service/commands.py",
     "service/ids.py",
@@ -44,6 +48,7 @@ CLOCKS = re.compile(
 DICE = re.compile(
     r"random\.(?!Random$)\w+|secrets\.\w+|uuid\.uuid\w+|uuid[1-8]|os\.urandom|SystemRandom"
 )
+SECRETS = ("service/cli/token.py", "secrets.token_urlsafe")
 DRIVERS = {"asyncpg", "nats", "redis"}
 ENGINES = ("eventstore/postgres/", "eventstore/nats.py", "eventstore/redis/")
 WATCHED = {"datetime", "os", "random", "secrets", "shutil", "time", "uuid"}
@@ -74,9 +79,11 @@ def only_the_clock_reads_clocks(path: str, tree: ast.Module, _: str) -> Iterator
 
 
 def only_the_wiring_throws_dice(path: str, tree: ast.Module, _: str) -> Iterator[str]:
-    """Everyone else is handed a `Random`."""
+    """Everyone else is handed a `Random`. But for a secret, which no seed may be able to repeat."""
     if path != "service/wiring.py":
-        yield from (f"{path}:{line} uses {name}" for name, line in uses(tree, DICE))
+        for name, line in uses(tree, DICE):
+            if (path, name) != SECRETS:
+                yield f"{path}:{line} uses {name}"
 
 
 def only_the_disk_reaches_the_disk(path: str, tree: ast.Module, _: str) -> Iterator[str]:
@@ -173,12 +180,14 @@ def uses(tree: ast.Module, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]
 
 
 def routed(tree: ast.Module) -> set[str]:
-    """Names handed to `Route(path, name)` or `add_route`."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("Route", "add_route")):
-            found |= {ast.unparse(argument).split(".")[-1] for argument in node.args[1:2]}
-    return found
+    """Names handed to `Operation(endpoint=name)`."""
+    return {
+        ast.unparse(keyword.value).split(".")[-1]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "endpoint"
+    }
 
 
 RULES: list[Rule] = [
@@ -228,7 +237,7 @@ BITES: dict[Rule, tuple[str, list[str]]] = {
     ),
     every_module_explains_itself: ("service/jobs.py", ['"""Jobs."""', ""]),
     nothing_is_too_long: ("service/jobs.py", ["x = 1\n" * (MODULE_LINES_MAX + 1), "#" * 101]),
-    endpoints_are_async: ("service/web/jobs.py", ["def get(r): ...\nRoute('/', get)"]),
+    endpoints_are_async: ("service/web/jobs.py", ["def get(r): ...\nOperation(endpoint=get)"]),
     no_test_sleeps: (
         "tests/test_x.py",
         [
@@ -271,12 +280,18 @@ def test_the_rule_bites(rule: Rule) -> None:
         assert list(rule(path, ast.parse(source), source)) != [], source
 
 
+def test_secrets_are_thrown_where_they_are_made_and_nothing_else_is_there() -> None:
+    path, name = SECRETS
+    for source, found in ((f"x = {name}()", 0), ("x = secrets.randbits(3)", 1)):
+        assert len(list(only_the_wiring_throws_dice(path, ast.parse(source), source))) == found
+
+
 def test_every_rule_has_a_test_that_it_bites() -> None:
     assert {*RULES, *EVERYWHERE} == set(BITES)
 
 
 def test_no_module_is_dead() -> None:
-    entries = {"service.__main__", "service.cli"}
+    entries = {"service.__main__", "service.cli", "service.testing"}
     used = {name for path in sources(*PACKAGES) for name in imported(parsed(path)[0])}
     lazily = (ROOT / "service/cli/__init__.py").read_text()
     for path in sources(*PACKAGES):
@@ -296,3 +311,20 @@ def test_a_markdown_file_has_one_title() -> None:
     for path in [*ROOT.glob("*.md"), *(ROOT / ".github").glob("*.md")]:
         text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
         assert len(re.findall(r"^# ", text, flags=re.MULTILINE)) == 1, path
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Or a fresh install would not start, while the tests' own environment has it all."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed, testing = project["dependencies"], project["optional-dependencies"]["testing"]
+    kit = {path for path in sources(*PACKAGES) if "testing" in path.parts}
+    assert undeclared({*sources(*PACKAGES)} - kit, needed) == set()
+    assert undeclared(kit, [*needed, *testing]) == set()
+    assert undeclared(kit, needed) == {"freezegun"}
+
+
+def undeclared(paths: set[Path], declared: list[str]) -> set[str]:
+    """Distributions that modules import, and that no requirement names."""
+    names = {re.split(r"[^A-Za-z0-9_.-]", each)[0].lower().replace("-", "_") for each in declared}
+    found = {name.split(".")[0].lower() for path in paths for name in imported(parsed(path)[0])}
+    return found - names - {*PACKAGES, *sys.stdlib_module_names}

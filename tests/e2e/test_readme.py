@@ -98,14 +98,20 @@ def test_the_tour_prints_what_a_reader_will_see(tmp_path: Path, programs: Path) 
     assert printed == [steady(expected) for _, expected in steps]
 
 
-def test_the_example_of_an_own_kind_of_job_works(tmp_path: Path) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+@pytest.fixture
+def own_jobs(tmp_path: Path) -> dict[str, str]:
+    """The example of an own kind of job and the test of it, in files; where Python finds them."""
+    jobs, test = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "jobs.py").write_text(example)
-    environment = {"PYTHONPATH": str(tmp_path)}
-    with serving(tmp_path / "data", "--processors", "mypackage.jobs", env=environment) as server:
+    (package / "jobs.py").write_text(jobs)
+    (tmp_path / "test_jobs.py").write_text(test)
+    return {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+
+
+def test_the_example_of_an_own_kind_of_job_works(tmp_path: Path, own_jobs: dict[str, str]) -> None:
+    with serving(tmp_path / "data", "--processors", "mypackage.jobs", env=own_jobs) as server:
         wait = {"Prefer": "wait=30"}
         done = server.ask("POST", "/jobs/report", {"month": 3}, wait).json
         refused = server.ask("POST", "/jobs/report", {"month": 13}, wait).json
@@ -115,8 +121,40 @@ def test_the_example_of_an_own_kind_of_job_works(tmp_path: Path) -> None:
     assert (invalid.status, invalid.json["errors"][0]["pointer"]) == (422, "#/month")
 
 
+def test_the_example_of_a_test_passes(tmp_path: Path, own_jobs: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_jobs.py"],
+        cwd=tmp_path,
+        env=os.environ | own_jobs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 def test_ci_runs_the_readmes_own_test_command() -> None:
     assert "README.md" in (ROOT / ".ci/run").read_text()
     [command] = re.findall(r"<!-- tests -->\n```bash\n(.*)\n```", README)
     assert command.startswith("python3 -m venv .venv && ")
     assert "pytest" in command
+
+
+def test_the_worker_in_javascript_completes_jobs_and_fails_them_for_good(tmp_path: Path) -> None:
+    needs("node")
+    [script] = re.findall(r"```js\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "worker.mjs").write_text(script)
+    with serving(tmp_path / "data", "--remote-kind", "thumbnail") as server:
+        command = ["node", str(tmp_path / "worker.mjs"), server.url]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
+            wait = {"Prefer": "wait=30"}
+            done = server.ask("POST", "/jobs/thumbnail", {"width": 100}, wait).json
+            refused = server.ask("POST", "/jobs/thumbnail", {"width": 5000}, wait).json
+            worker.kill()
+    assert (done["status"], done["result"]) == ("completed", {"bytes": 300})
+    assert (refused["status"], refused["attempts"]) == ("failed", 1)
+    assert (refused["last_error"]["class"], refused["last_error"]["message"]) == (
+        "RangeError",
+        "too wide",
+    )

@@ -79,5 +79,6 @@ def test_a_processor_that_will_not_stop_is_left_behind(tmp_path: Path) -> None:
         assert stop_when(server, ids, "processing") == 0
     assert "abandoned" in server.lines[-1]
     with serving(tmp_path / "data", "--no-worker") as server:
-        last = [[event["type"] for event in server.history(job_id)][-1] for job_id in ids]
-    assert last == ["AttemptStarted", "AttemptFailed"]
+        ended = {"If-None-Match": '"2"', "Prefer": "wait=30"}
+        jobs = [server.ask("GET", f"/jobs/{job_id}", headers=ended).json for job_id in ids]
+    assert [job["attempt_log"][0]["outcome"] for job in jobs] == ["worker_lost", "released"]

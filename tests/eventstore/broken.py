@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from eventstore.errors import Conflict, NotWritten
 from eventstore.event import NEW, Append, Event, Head
@@ -69,9 +70,8 @@ def opener(kind: type[SharedStore]) -> OpenStore:
 
 def cut(append: Append, start: int, end: int, expected: Head) -> Append:
     """Part of an append, as one of its own."""
-    return Append(
-        append.stream, expected, append.events[start:end], append.nonce, append.bodies[start:end]
-    )
+    events, bodies = append.events[start:end], append.bodies[start:end]
+    return replace(append, expected=expected, events=events, bodies=bodies)
 
 
 # C1

@@ -15,21 +15,20 @@ from itertools import combinations
 import pytest
 
 from eventstore.errors import StoreCorrupt
-from eventstore.event import NEW, Event, Head, prepare
+from eventstore.event import Event
 from eventstore.file.segment import first_of, scan, seed_of
 from eventstore.file.verify import Problem, verify
-from tests.support.crashpoints import (
+from tests.support.history import WORKLOAD, Planned, workload
+from tests.support.simdisk import SimDisk
+from tests.support.smalllog import (
     EVENTS_MAX,
     ROOT,
     SEGMENT_EVENTS,
-    WORKLOAD,
-    Planned,
     log_files,
     open_store,
     run_still,
-    workload,
+    write_all,
 )
-from tests.support.simdisk import SimDisk
 
 Damage = dict[str, bytes | None]  # other contents for some files; None: the file is gone
 
@@ -171,6 +170,20 @@ def test_a_full_segment_that_lost_its_end_is_found_though_the_next_one_is_empty(
         assert found.file == second
 
 
+def test_a_damaged_log_id_is_found_and_does_not_make_the_whole_log_look_torn() -> None:
+    """In a log of one segment nothing else could tell: no line of it holds by another id."""
+    log = a_log(workload([("a", [1])], [("b", [1])]))
+    path = f"{ROOT}/log-id"
+    content = log.disk.files()[path]
+    flips: list[Damage] = [
+        {path: flipped(content, at, bit)} for at in range(len(content) - 1) for bit in range(8)
+    ]
+    for found, flip in zip(opened(log, flips), flips, strict=True):
+        assert isinstance(found, StoreCorrupt)
+        assert found.file == path
+        assert path in [file for file, _, _ in problems(log, flip)]
+
+
 def test_a_lost_end_is_a_shorter_log_when_no_index_has_seen_more(log: Log) -> None:
     content = log.files[log.newest]
     ends: list[Damage] = [{log.newest: content[:size]} for size in range(len(content) + 1)]
@@ -180,30 +193,13 @@ def test_a_lost_end_is_a_shorter_log_when_no_index_has_seen_more(log: Log) -> No
 
 def a_log(batches: list[list[Planned]], *, keep_index: bool = False) -> Log:
     disk = SimDisk(keep_databases=keep_index)
-    events = run_still(_write(disk, batches))
+    events = run_still(write_all(disk, batches))
     files = log_files(disk)
     newest = max(files)
     last_batch = sum(len(planned.events) for planned in batches[-1])
     commit = max(first_position(newest), events[-last_batch].pos)
     last_lines = files[newest].splitlines(keepends=True)[commit - first_position(newest) :]
     return Log(disk, files, events, newest, len(files[newest]) - sum(map(len, last_lines)), commit)
-
-
-async def _write(disk: SimDisk, batches: list[list[Planned]]) -> list[Event]:
-    store = await open_store(disk)
-    heads: dict[str, Head] = {}
-    for batch in batches:
-        appends = [
-            prepare(stream, heads.get(stream, NEW), events, nonce=nonce)
-            for stream, nonce, events in batch
-        ]
-        for append, result in zip(appends, await store.commit(appends), strict=True):
-            assert isinstance(result, list)
-            heads[append.stream] = result[-1].head
-    events = await store.read(limit=EVENTS_MAX)
-    await store.aclose()
-    disk.restart()
-    return events
 
 
 def opened(log: Log, damages: Iterable[Damage]) -> list[list[Event] | StoreCorrupt]:

@@ -27,7 +27,7 @@ from eventstore.event import (
     prepare,
     recorded,
 )
-from eventstore.file.segment import framing
+from eventstore.file.segment import MORE, closed, commit_mark
 
 TIME = "2026-11-23T23:37:42.130112Z"
 NONCE = "5d0c1f7a9b3e2246"
@@ -69,7 +69,8 @@ def one(new: NewEvent) -> Event:
 
 def framed(line: bytes, more: bool, commit: int | None, seed: int) -> bytes:
     """A canonical line as a file holds it."""
-    return line[:-1] + framing(line[:-1], more=more, commit=commit, seed=seed)
+    marks = (MORE if more else b"") + (b"" if commit is None else commit_mark(commit))
+    return closed(line[:-1] + marks, seed)
 
 
 # The line

@@ -155,3 +155,12 @@ async def test_a_mistake_of_the_driver_is_an_unknown_outcome():
     [found] = await log_over(store).append("a", NEW, event())
     assert await store.read_stream("a") == [found]
     assert len(store.commits) == 2
+
+
+async def test_an_append_that_is_sent_again_is_fresh_no_longer():
+    """Its stream may have been made by the first try: the store is to look for it everywhere."""
+    store = ScriptedStore(lost_after, well)
+    await log_over(store).append("a", NEW, event(), fresh=True)
+    [[first], [second]] = store.commits
+    assert (first.fresh, second.fresh) == (True, False)
+    assert (first.nonce, first.bodies) == (second.nonce, second.bodies)

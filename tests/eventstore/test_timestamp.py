@@ -8,12 +8,12 @@ import doctest
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eventstore import clock
 from eventstore import timestamp as module
-from eventstore.timestamp import EPOCH, later, parse, seconds_between, timestamp
+from eventstore.timestamp import EPOCH, later, parse, seconds_between, since_1970, timestamp
 
 MOMENTS = st.datetimes(
     min_value=datetime(1, 1, 2),  # noqa: DTZ001  the zones below make them aware
@@ -34,11 +34,27 @@ def test_texts_sort_as_the_times_they_are(a: datetime, b: datetime):
 
 
 @given(MOMENTS)
+@example(datetime(1969, 12, 31, 23, 59, 59, 999999, UTC))
+def test_what_a_clock_counts_is_the_same_text(moment: datetime):
+    microseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert since_1970(microseconds) == timestamp(moment)
+
+
+@given(MOMENTS)
 def test_a_text_is_27_characters_and_parses_to_itself(moment: datetime):
     text = timestamp(moment)
     assert len(text) == 27
     assert parse(text) == text
     assert datetime.fromisoformat(text) == moment
+
+
+@example(datetime.min.replace(tzinfo=UTC))
+@example(datetime.max.replace(tzinfo=UTC))
+@example(datetime(2026, 10, 25, 1, 30, fold=1, tzinfo=UTC))
+@given(MOMENTS)
+def test_a_text_is_the_one_of_iso_8601_with_a_z_for_utc(moment: datetime):
+    iso = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    assert timestamp(moment) == iso.replace("+00:00", "Z")
 
 
 @given(MOMENTS)
@@ -125,6 +141,14 @@ def test_later_is_exact_to_the_microsecond(start: str, seconds: float, end: str)
 def test_after_the_year_9999_there_is_nothing(seconds: float):
     with pytest.raises(OverflowError):
         later(LAST, seconds)
+
+
+SECONDS = st.sampled_from([0, 0.0, -0.0, 5e-324, 4e-7, 5e-7, -5e-7, 6e-7, 1, 30.0])
+
+
+@given(MOMENTS, SECONDS | st.floats(0, 80_000) | st.integers(0, 80_000))
+def test_later_is_the_sum_rounded_as_a_timedelta_is(moment: datetime, seconds: float):
+    assert later(timestamp(moment), seconds) == timestamp(moment + timedelta(seconds=seconds))
 
 
 @given(MOMENTS, st.integers(-(10**12), 10**12))

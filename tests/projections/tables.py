@@ -1,14 +1,17 @@
-"""The few verbs in which tests speak of a table of jobs: open, flush, look at what is on disk.
+"""The few verbs in which tests speak of a table of jobs: open, flush, look at what is on disk; and
+of a projector that follows.
 
 A table is closed at the end of its block, so that a file is never held by a test that is over.
 Nothing here checks anything.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 from projections.job import Job
+from projections.projector import Projector
 from projections.table import JobTable
 from tests.support.build import LOG_ID
 
@@ -43,3 +46,14 @@ def on_disk(path: Path) -> tuple[list[str], int]:
     """What anybody else sees in the file: the jobs in it, and the position that they reach."""
     with opened(path) as table:
         return sorted(ids(table.jobs())), table.checkpoint
+
+
+@asynccontextmanager
+async def following(projector: Projector) -> AsyncIterator[asyncio.Task[None]]:
+    """It follows its log, until the block ends."""
+    task = asyncio.create_task(projector.follow())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,30 +1,30 @@
 """The board hands out due jobs, best first, each once.
 
-The examples name the rules one by one: order, the very instant, kinds, hiding, stale entries. Below
-them a model that keeps no heap, and sorts everything whenever it is asked, is put through the same
-random days. Claims are not made here: for the board a claim is just the job's next event.
+The examples name the rules one by one: order, the very instant, kinds, hiding, expiry, moving on.
+Claims are not made here: for the board a claim is just the job's next event. What holds for paused
+and limited kinds is in `test_board_kinds`, what a board of many jobs keeps in `test_board_size`,
+and a model of all of it in `test_board_model`.
 """
 
-from random import Random
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from projections.board import JobBoard
 from projections.job import evolve
 from tests.support.build import (
+    HELD,
     NOON,
     US,
     at,
     attempt_failed,
     attempt_started,
+    cancel_requested,
     folded,
     follow,
     job_cancelled,
     job_completed,
     job_created,
     job_failed,
+    job_held,
     job_retried,
     lease_renewed,
     pending_job,
@@ -52,7 +52,12 @@ def after(job, *events):
 
 def test_an_empty_board_has_nothing():
     board = JobBoard()
-    assert (take(board), board.next_due_at(), len(board), board.get("a")) == ([], None, 0, None)
+    assert (take(board), board.next_due_at(["email"]), len(board), board.get("a")) == (
+        [],
+        None,
+        0,
+        None,
+    )
     assert board.running() == []
 
 
@@ -120,7 +125,7 @@ def test_a_job_that_was_handed_out_is_hidden_but_still_there():
     board = board_of(job)
     assert take(board) == [job.id]
     assert take(board) == []
-    assert (len(board), board.get(job.id), board.next_due_at()) == (1, job, None)
+    assert (len(board), board.get(job.id), board.next_due_at(["email"])) == (1, job, None)
 
 
 def test_a_job_that_was_put_back_is_handed_out_again():
@@ -128,9 +133,26 @@ def test_a_job_that_was_put_back_is_handed_out_again():
     board = board_of(job)
     take(board)
     board.put_back(job)
-    assert board.next_due_at() == NOON
+    assert board.next_due_at(["email"]) == NOON
     assert take(board) == [job.id]
     assert take(board) == []
+
+
+@pytest.mark.parametrize(("limit", "told"), [(0, 0), (2, 2), (3, 3), (4, 3)])
+def test_at_most_so_many_expired_jobs_are_told_and_the_others_next(limit, told):
+    jobs = [pending_job(name, pos=pos, expires_at=at(60 - pos)) for pos, name in enumerate("abc")]
+    board = board_of(*jobs)
+    oldest_first = jobs[::-1]
+    assert board.expired(at(60), limit=limit) == oldest_first[:told]
+    assert board.expired(at(60), limit=9) == oldest_first[told:]
+
+
+def test_jobs_that_moved_on_do_not_count_as_told():
+    jobs = [pending_job(name, pos=pos, expires_at=at(60)) for pos, name in enumerate("abc")]
+    board = board_of(*jobs)
+    for job in jobs[:2]:
+        board.apply(after(job, job_cancelled(1)))
+    assert board.expired(at(60), limit=1) == jobs[2:]
 
 
 @pytest.mark.parametrize(
@@ -151,8 +173,8 @@ def test_a_job_that_moved_on_is_not_put_back(moved_by):
     assert take(board, 99) == []
 
 
-def test_what_is_stale_is_never_handed_out():
-    """Both heaps hold entries of revisions that are gone: due ones and waiting ones."""
+def test_what_has_moved_on_is_never_handed_out():
+    """Neither what was due nor what waited for its time."""
     claimed, cancelled, waiting = (pending_job(n, pos=p) for p, n in enumerate("abc", 1))
     later = pending_job("d", pos=4, run_at=at(50))
     board = board_of(claimed, cancelled, waiting, later)
@@ -161,7 +183,7 @@ def test_what_is_stale_is_never_handed_out():
     board.apply(after(cancelled, job_cancelled(1)))
     board.apply(after(waiting, attempt_started(1), attempt_failed(2, retry_at=at(60))))
     board.apply(after(later, job_cancelled(1)))
-    assert board.next_due_at() == at(60)
+    assert board.next_due_at(["email"]) == at(60)
     assert take(board, 60 - US) == []
     assert take(board, 60) == ["c"]
 
@@ -184,18 +206,18 @@ def test_a_reopened_job_is_back():
 
 def test_the_next_due_time_is_the_earliest_of_those_that_wait():
     board = board_of(*(pending_job(f"t{t}", pos=t, run_at=at(t)) for t in (30, 10, 20)))
-    assert board.next_due_at() == at(10)
+    assert board.next_due_at(["email"]) == at(10)
     take(board, 10)
-    assert board.next_due_at() == at(20)
+    assert board.next_due_at(["email"]) == at(20)
     take(board, 99)
-    assert board.next_due_at() is None
+    assert board.next_due_at(["email"]) is None
 
 
 def test_a_job_without_a_time_is_kept_and_not_handed_out():
     """As between the two events of giving up, should a page end there."""
     job = folded(job_created(), attempt_started(1), attempt_failed(2, retry_at=None))
     board = board_of(job)
-    assert (take(board, 1e9), board.next_due_at(), board.get(job.id)) == ([], None, job)
+    assert (take(board, 1e9), board.next_due_at(["email"]), board.get(job.id)) == ([], None, job)
     board.apply(after(job, job_failed(2)))
     assert len(board) == 0
 
@@ -211,96 +233,100 @@ def test_running_jobs_are_listed_while_they_run():
     assert (board.running(), board.get(job.id), len(board)) == ([], None, 0)
 
 
-class NaiveBoard:
-    """The same without heaps."""
-
-    def __init__(self):
-        self.jobs = {}
-        self.hidden = set()
-
-    def apply(self, job):
-        self.jobs[job.id] = job
-        self.hidden.discard(job.id)
-
-    def take(self, now, kinds, limit):
-        due = [
-            job
-            for job in self.jobs.values()
-            if job.is_due(now) and job.kind in kinds and job.id not in self.hidden
-        ]
-        due.sort(key=lambda job: (-job.priority, job.run_at, job.created_pos))
-        self.hidden |= {job.id for job in due[:limit]}
-        return due[:limit]
-
-    def next_due_at(self, now):
-        """The earliest that is not due yet at the time last asked about."""
-        times = [job.next_attempt_at for job in self.jobs.values() if job.next_attempt_at]
-        return min((time for time in times if time > now), default=None)
+def test_running_jobs_that_shall_stop_are_listed_while_they_run():
+    job = running_job()
+    board = board_of(job)
+    assert board.cancelling() == []
+    asked = after(job, cancel_requested(15))
+    board.apply(asked)
+    assert (board.cancelling(), board.running()) == ([asked], [asked])
+    renewed = after(asked, lease_renewed(20))
+    board.apply(renewed)
+    assert board.cancelling() == [renewed]
+    board.apply(after(renewed, attempt_failed(30), job_cancelled(30)))
+    assert (board.cancelling(), board.running()) == ([], [])
 
 
-@given(st.randoms(use_true_random=False), st.integers(1, 60))
-def test_a_board_agrees_with_a_sorted_list_on_any_day(dice, steps):
-    board, naive = JobBoard(), NaiveBoard()
-    taken, seconds, pos = [], 0.0, 0
-    for _ in range(steps):
-        pos += 100
-        seconds += dice.choice([0, 0, US, 1, 5])
-        taken += happen(dice, board, naive, taken, seconds, pos)
-        expected = naive.next_due_at(at(seconds))
-        take_none(board, seconds)
-        assert board.next_due_at() == expected
-    assert len(board) == sum(job.is_open for job in naive.jobs.values())
-    running = [job for job in naive.jobs.values() if job.status == "processing"]
-    assert sorted(map(str, board.running())) == sorted(map(str, running))
+# expiry
 
 
-def take_none(board, seconds):
-    """Tell it the time."""
-    assert board.take(at(seconds), kinds=["a", "b"], limit=0) == []
+@pytest.mark.parametrize(
+    ("seconds", "startable"), [(60 - US, True), (60, False), (60 + US, False)], ids=["-1", "0", "1"]
+)
+def test_a_job_is_handed_out_until_it_expires_and_told_from_then_on(seconds, startable):
+    job = pending_job(expires_at=at(60))
+    assert (take(board_of(job), seconds) == [job.id]) is startable
+    assert board_of(job).expired(at(seconds), limit=9) == ([] if startable else [job])
 
 
-def happen(dice, board, naive, taken, seconds, pos):
-    """Something happens to both; the jobs handed out by it."""
-    choice = dice.choice(["create", "create", "take", "take", "put back", "move", "move"])
-    if choice == "create":
-        job = pending_job(
-            f"j{pos}",
-            pos=pos,
-            kind=dice.choice("ab"),
-            priority=dice.randrange(3),
-            run_at=at(seconds + dice.choice([-1, 0, US, 3])),
-        )
-        board.apply(job)
-        naive.apply(job)
-    elif choice == "take":
-        kinds, limit = dice.choice([["a"], ["a", "b"], ["b", "a", "b"]]), dice.randrange(4)
-        found = board.take(at(seconds), kinds=kinds, limit=limit)
-        assert found == naive.take(at(seconds), kinds, limit)
-        return found
-    elif choice == "put back" and taken:
-        job = taken.pop(dice.randrange(len(taken)))
-        board.put_back(job)
-        if naive.jobs[job.id].rev == job.rev:
-            naive.hidden.discard(job.id)
-    elif choice == "move" and naive.jobs:
-        job = moved(dice, naive.jobs[dice.choice(sorted(naive.jobs))], seconds)
-        board.apply(job)
-        naive.apply(job)
-    return []
+def test_an_expired_job_is_in_nobodys_way():
+    board = board_of(pending_job("a", pos=1, expires_at=at(5)), pending_job("b", pos=2))
+    assert take(board, 5, limit=1) == ["b"]
 
 
-def moved(dice: Random, job, seconds):
-    """Any step that its state permits; none from a completed one."""
-    number = job.attempt + (job.status == "pending")
-    retry_at = at(seconds + dice.choice([0, US, 4]))
-    steps = {
-        "pending": [attempt_started(seconds, attempt=number), job_cancelled(seconds)],
-        "processing": [
-            attempt_failed(seconds, attempt=number, retry_at=retry_at),
-            job_completed(seconds, attempt=number),
-            lease_renewed(seconds, attempt=number),
-        ],
-        "cancelled": [job_retried(seconds)],
-        "completed": [],
-    }[job.status]
-    return after(job, dice.choice(steps)) if steps else job
+def test_an_expired_job_is_told_once_and_again_if_it_is_kept_in_mind():
+    job = pending_job(expires_at=at(60))
+    board = board_of(job)
+    assert board.expired(at(60), limit=9) == [job]
+    assert board.expired(at(61), limit=9) == []
+    board.keep_in_mind(job)
+    board.keep_in_mind(after(job, job_cancelled(61)))
+    assert board.expired(at(62), limit=9) == [job]
+
+
+@pytest.mark.parametrize(
+    "moved_by",
+    [
+        [attempt_started(1)],
+        [job_cancelled(1)],
+        [attempt_started(1), attempt_failed(2), job_failed(2), job_retried(3)],
+    ],
+    ids=["claimed", "cancelled", "retried"],
+)
+def test_a_job_that_moved_on_has_not_expired(moved_by):
+    job = pending_job(expires_at=at(60))
+    board = board_of(job)
+    board.apply(after(job, *moved_by))
+    board.keep_in_mind(job)
+    assert board.expired(at(99), limit=9) == []
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        [attempt_started(1), attempt_failed(2, retry_at=at(9999))],
+        [attempt_started(1), attempt_failed(2, reason="unknown"), job_held(2)],
+    ],
+    ids=["waiting", "held"],
+)
+def test_a_job_expires_whatever_it_waits_for(past):
+    job = after(pending_job(expires_at=at(60)), *past)
+    assert board_of(job).expired(at(60), limit=9) == [job]
+
+
+def test_to_keep_an_expired_job_in_mind_does_not_put_it_back():
+    """Two entries of one revision would be two hand-outs, should the clock be set back."""
+    job = pending_job(expires_at=at(60))
+    board = board_of(job)
+    assert take(board, 59) == [job.id]
+    assert board.expired(at(60), limit=9) == [job]
+    board.keep_in_mind(job)
+    assert take(board, 59) == []
+
+
+def test_a_job_is_put_back_once():
+    job = pending_job()
+    board = board_of(job)
+    take(board)
+    board.put_back(job)
+    board.put_back(job)
+    assert take(board) == [job.id]
+    assert take(board) == []
+
+
+def test_a_held_job_is_not_handed_out_until_it_is_retried():
+    job = folded(*HELD)
+    board = board_of(job)
+    assert (take(board, 1e6), board.next_due_at(["email"])) == ([], None)
+    board.apply(after(job, job_retried(50)))
+    assert take(board, 50) == [job.id]

@@ -24,6 +24,7 @@ from projections.job import (
 )
 from tests.support.build import (
     BUILDERS,
+    HELD,
     HISTORIES,
     US,
     at,
@@ -43,8 +44,10 @@ TYPES = [
     "JobCreated",
     "AttemptStarted",
     "LeaseRenewed",
+    "CancelRequested",
     "AttemptFailed",
     "JobCompleted",
+    "JobHeld",
     "JobFailed",
     "JobCancelled",
     "JobRetried",
@@ -53,9 +56,11 @@ LEGAL = {
     (None, "JobCreated"): "pending",
     ("pending", "AttemptStarted"): "processing",
     ("pending", "JobFailed"): "failed",
+    ("pending", "JobHeld"): "pending",
     ("pending", "JobCancelled"): "cancelled",
     ("pending", "JobRetried"): "pending",
     ("processing", "LeaseRenewed"): "processing",
+    ("processing", "CancelRequested"): "processing",
     ("processing", "AttemptFailed"): "pending",
     ("processing", "JobCompleted"): "completed",
     ("failed", "JobRetried"): "pending",
@@ -74,7 +79,7 @@ def job_in(state):
 def test_the_table_of_this_test_speaks_of_every_state_and_type():
     assert set(TYPES) == set(JOB_EVENTS) == set(BUILDERS)
     assert set(STATES) == {None, *Status}
-    assert len(LEGAL) + len(ILLEGAL) == 6 * 8
+    assert len(LEGAL) + len(ILLEGAL) == 6 * 10
 
 
 @pytest.mark.parametrize(("state", "type_"), LEGAL)
@@ -152,6 +157,23 @@ def test_between_the_two_events_of_giving_up_a_job_is_pending_and_never_due():
     assert (job.status, job.next_attempt_at) == (Status.PENDING, None)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expired"), [(60 - US, False), (60, True), (60 + US, True)], ids=["-1us", "0", "+1"]
+)
+def test_a_job_has_expired_at_the_very_instant(seconds, expired):
+    assert pending_job(expires_at=at(60)).is_expired(at(seconds)) is expired
+
+
+def test_a_job_without_an_expiry_never_expires():
+    assert not pending_job().is_expired("9999-12-31T23:59:59.999999Z")
+
+
+def test_a_held_job_is_open_and_never_due():
+    job = folded(*HELD)
+    assert (job.status, job.held_at, job.is_open) == (Status.PENDING, at(20), True)
+    assert not job.is_due("9999-12-31T23:59:59.999999Z")
+
+
 def test_no_events_are_no_job():
     assert fold([]) is None
 
@@ -192,5 +214,8 @@ def blanked(job):
 
 def test_random_lives_reach_every_state_and_every_type():
     lives = [random_life(Random(seed)) for seed in range(300)]
-    assert {folded(*life).status for life in lives} == set(Status)
+    jobs = [folded(*life) for life in lives]
+    assert {job.status for job in jobs} == set(Status)
+    assert any(job.held_at for job in jobs)
+    assert any(job.cancel_requested_at for job in jobs)
     assert {event.type for life in lives for event in life} == set(TYPES)

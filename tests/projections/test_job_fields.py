@@ -18,16 +18,20 @@ from projections.job import (
     evolve,
 )
 from tests.support.build import (
+    CANCELLING,
+    HELD,
     HISTORIES,
     at,
     attempt_failed,
     attempt_started,
+    cancel_requested,
     folded,
     follow,
     job_cancelled,
     job_completed,
     job_created,
     job_failed,
+    job_held,
     job_retried,
     lease_renewed,
     pending_job,
@@ -76,6 +80,7 @@ def test_a_job_without_a_fingerprint_has_none():
     [
         ("error", 1, 0),
         ("timeout", 1, 0),
+        ("unknown", 1, 0),
         ("cancelled", 1, 0),
         ("worker_lost", 0, 1),
         ("lease_expired", 0, 1),
@@ -203,6 +208,13 @@ def test_a_running_attempt_has_no_end_in_the_log_of_attempts():
     assert running_job().attempt_log == (AttemptRecord(1, "w", at(10)),)
 
 
+def test_words_that_are_no_text_are_told_as_text():
+    failed = attempt_failed(20, retry_at=at(25), error=["no", "luck"], traceback=7)
+    error = folded(job_created(), attempt_started(10), failed).last_error
+    assert error is not None
+    assert (error.message, error.traceback) == ("['no', 'luck']", "7")
+
+
 def test_the_last_error_is_the_newest_and_the_end_of_the_job_keeps_it():
     first = [attempt_started(1), attempt_failed(2, error="one", retry_at=at(3))]
     second = [attempt_started(4, attempt=2), attempt_failed(5, attempt=2, error="two")]
@@ -237,7 +249,7 @@ def test_a_retry_of_a_waiting_job_changes_only_when_it_is_due():
 def test_counts_are_those_of_the_attempts_since_the_last_reopening(life):
     """The same told differently: from the log of attempts, not step by step."""
     job = folded(*life)
-    opened = [i for i, e in enumerate(life) if e.type == "JobRetried" and ended_before(life, i)]
+    opened = [i for i, e in enumerate(life) if e.type == "JobRetried" and stopped_before(life, i)]
     since = life[opened[-1] :] if opened else life
     reasons = [event.data["reason"] for event in since if event.type == "AttemptFailed"]
     started = sum(event.type == "AttemptStarted" for event in since)
@@ -247,5 +259,125 @@ def test_counts_are_those_of_the_attempts_since_the_last_reopening(life):
     assert job.attempt == sum(event.type == "AttemptStarted" for event in life)
 
 
-def ended_before(life, index):
-    return not folded(*life[:index]).is_open
+def stopped_before(life, index):
+    """Whether it had ended by then, or waited for a person."""
+    job = folded(*life[:index])
+    return not job.is_open or job.held_at is not None
+
+
+# expiry, facts, parts
+
+
+def test_a_job_without_optional_members_has_none_of_them():
+    job = pending_job()
+    assert (job.expires_at, job.facts, job.accepted, job.refused) == (None, {}, (), ())
+    assert (job.cancel_requested_at, job.held_at) == (None, None)
+
+
+def test_expiry_and_facts_are_what_the_creation_said():
+    job = pending_job(expires_at=at(90), facts={"message_id": "<1@x>"})
+    assert (job.expires_at, job.facts) == (at(90), {"message_id": "<1@x>"})
+
+
+def test_the_facts_of_a_failure_are_told_with_it():
+    job = folded(job_created(), attempt_started(1), attempt_failed(2, facts={"code": 550}))
+    assert job.last_error.facts == {"code": 550}
+    assert job.attempt_log[0].error == job.last_error
+
+
+def test_settled_parts_accumulate_over_attempts_each_named_once_and_in_order():
+    job = folded(
+        job_created(),
+        attempt_started(1),
+        attempt_failed(2, retry_at=at(3), accepted=[5, 1], refused=[9]),
+        attempt_started(3, attempt=2),
+        attempt_failed(4, attempt=2, retry_at=at(5)),
+        attempt_started(5, attempt=3),
+        attempt_failed(6, attempt=3, accepted=[1, 0], refused=[7]),
+    )
+    assert (job.accepted, job.refused) == ((0, 1, 5), (7, 9))
+
+
+def test_of_the_settled_parts_those_that_are_done_outlive_a_reopening():
+    settled = attempt_failed(2, accepted=[0], refused=[1])
+    job = folded(job_created(), attempt_started(1), settled, job_failed(2), job_retried(9))
+    assert (job.accepted, job.refused) == ((0,), ())
+
+
+@pytest.mark.parametrize("ended", [[*HISTORIES[Status.FAILED]], [*HISTORIES[Status.CANCELLED]]])
+def test_a_retry_of_an_ended_job_clears_its_expiry(ended):
+    created = job_created(expires_at=at(25))
+    assert folded(created, *ended[1:]).expires_at == at(25)
+    assert folded(created, *ended[1:], job_retried(30)).expires_at is None
+
+
+def test_a_retry_of_a_waiting_job_keeps_its_expiry():
+    job = folded(job_created(run_at=at(60), expires_at=at(90)), job_retried(30))
+    assert job.expires_at == at(90)
+
+
+# cancellation requested
+
+
+def test_a_requested_cancellation_changes_nothing_but_that_it_was_requested():
+    before = running_job()
+    job = evolve(before, follow(before, cancel_requested(15)))
+    assert job == replace(before, cancel_requested_at=at(15), rev=3, pos=3)
+
+
+def test_a_renewal_does_not_forget_the_request():
+    assert folded(*CANCELLING, lease_renewed(20)).cancel_requested_at == at(15)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [attempt_failed(20, reason="released", retry_at=at(20))],
+        [attempt_failed(20, reason="cancelled"), job_cancelled(20)],
+        [job_completed(20)],
+    ],
+)
+def test_the_request_ends_with_the_attempt(end):
+    assert folded(*CANCELLING, *end).cancel_requested_at is None
+
+
+# held
+
+
+def test_a_held_job_waits_on_and_its_time_goes_on_being_counted():
+    job = folded(*HELD)
+    assert (job.since, job.waited_s, job.ran_s) == (at(20), 10, 10)
+    assert (job.next_attempt_at, job.finished_at, job.last_error.reason) == (None, None, "unknown")
+    again = folded(*HELD, job_retried(50), attempt_started(60, attempt=2))
+    assert (again.waited_s, again.ran_s) == (10 + 40, 10)
+
+
+def test_a_held_job_that_is_retried_has_its_allowance_anew():
+    crash = attempt_failed(5, reason="worker_lost", retry_at=at(6))
+    past = [attempt_started(4), crash, attempt_started(7, attempt=2)]
+    doubt = [attempt_failed(20, attempt=2, reason="unknown"), job_held(20, attempt=2)]
+    held = folded(job_created(expires_at=at(90)), *past, *doubt)
+    assert (held.attempts, held.crashes) == (1, 1)
+    job = evolve(held, follow(held, job_retried(50, max_attempts=7)))
+    assert (job.status, job.attempts, job.crashes, job.max_attempts) == (Status.PENDING, 0, 0, 7)
+    assert (job.attempt, job.held_at, job.expires_at) == (2, None, None)
+    assert job.next_attempt_at == at(50)
+
+
+@pytest.mark.parametrize("end", [job_cancelled(50), job_failed(50, reason="expired")])
+def test_the_end_of_a_held_job_ends_its_waiting(end):
+    job = folded(*HELD, end)
+    assert (job.held_at, job.waited_s, job.finished_at) == (None, 40, at(50))
+
+
+def test_a_job_keeps_the_words_of_its_last_attempts_and_the_beginning_of_all_others():
+    events = [job_created(max_attempts=100)]
+    for number in range(1, 8):
+        events.append(attempt_started(number * 10, attempt=number))
+        words = {"error": f"{number} " + "x" * 5_000, "traceback": "t" * 5_000}
+        retry_at = at(number * 10 + 10)
+        events.append(attempt_failed(number * 10 + 5, attempt=number, retry_at=retry_at, **words))
+    errors = [each.error for each in folded(*events).attempt_log]
+    assert [len(error.message) for error in errors] == [200] * 4 + [5_002] * 3
+    assert [error.traceback is None for error in errors] == [True] * 4 + [False] * 3
+    assert [error.message[0] for error in errors] == list("1234567")

@@ -8,6 +8,7 @@ becomes of a file that is not sound is in `test_table_file`; how a table is fed 
 
 import sqlite3
 from contextlib import closing
+from itertools import groupby
 from random import Random
 
 import pytest
@@ -21,10 +22,12 @@ from tests.projections.tables import flush, ids, on_disk, opened, put
 from tests.support.build import (
     US,
     at,
+    attempt_failed,
     attempt_started,
     folded,
     follow,
     job_cancelled,
+    job_created,
     job_in,
     pending_job,
     random_life,
@@ -77,6 +80,18 @@ def test_the_newest_of_a_jobs_states_is_found_wherever_the_older_ones_are(path):
         table.end_flush(2)
         assert table.get(flushed.id) == new
         assert table.unflushed == 1
+
+
+def test_many_are_found_at_once_each_in_its_newest_state(path):
+    old, flushing, both = (pending_job(name, pos=pos) for pos, name in enumerate("abc", 1))
+    new = evolve(both, follow(both, attempt_started(1)))
+    with opened(path) as table:
+        flush(table, 2, old, both)
+        put(table, flushing)
+        table.begin_flush()
+        table.put_all({new.id: new})
+        assert table.newest(["a", "b", "c", "d"]) == {"a": old, "b": flushing, "c": new}
+        assert table.newest([]) == {}
 
 
 @given(st.randoms(use_true_random=False).map(random_life))
@@ -163,7 +178,8 @@ def test_the_open_jobs_are_those_that_are_not_finished_oldest_first():
         for pos, status in enumerate(states, 1):
             table.put(replace(job_in(status), id=f"j{pos}", created_pos=10 - pos))
         flush(table, 9)
-        assert ids(table.open_jobs()) == ["j3", "j1"]
+        assert [(each.id, each.created_pos) for [each] in table.waiting()] == [("j3", 7)]
+        assert ids(table.running()) == ["j1"]
         assert ids(table.jobs()) == ["j4", "j3", "j2", "j1"]
 
 
@@ -183,38 +199,62 @@ def test_a_flush_of_no_rows_moves_the_checkpoint(path):
     assert on_disk(path) == ([], 41)
 
 
-class FailsAt:
-    """A connection on which one kind of statement fails, after half of its rows."""
+@pytest.mark.parametrize("number", [1, 99, 100, 101, 1000])
+def test_a_flush_takes_a_few_statements_for_a_hundred_rows(number):
+    """Each one is a turn that it must wait for."""
+    jobs = [pending_job(f"j{pos}", pos=pos) for pos in range(1, number + 1)]
+    statements = []
+    with opened(MEMORY) as table:
+        for checkpoint, states in ((1, jobs), (2, [replace(job, rev=2) for job in jobs])):
+            table._writing.set_trace_callback(statements.append)
+            flush(table, checkpoint, *states)
+            table._writing.set_trace_callback(None)
+        assert list(table.jobs()) == states
+    turns = [each for each, _ in groupby(statements)]  # told again for each row that it triggers
+    assert len([each for each in turns if not each.startswith("--")]) <= number / 10 + 20
 
-    def __init__(self, connection, statement):
+
+class FailsAt:
+    """A connection on which one kind of statement fails, once some of them were made."""
+
+    def __init__(self, connection, statement, left):
         self.connection = connection
         self.statement = statement
+        self.left = left
 
     def execute(self, sql, *values):
         self.refuse(sql)
         return self.connection.execute(sql, *values)
 
-    def executemany(self, sql, rows):
-        if sql.startswith(self.statement):
-            self.connection.executemany(sql, rows[: len(rows) // 2])
-        self.refuse(sql)
-        return self.connection.executemany(sql, rows)
-
     def refuse(self, sql):
         if sql.startswith(self.statement):
-            raise sqlite3.OperationalError("database or disk is full")
+            self.left -= 1
+            if self.left < 0:
+                raise sqlite3.OperationalError("database or disk is full")
 
     def __getattr__(self, name):
         return getattr(self.connection, name)
 
 
-@pytest.mark.parametrize("statement", ["BEGIN", "INSERT", "UPDATE", "COMMIT"])
-def test_a_flush_that_fails_anywhere_leaves_rows_and_checkpoint_as_they_were(path, statement):
+@pytest.mark.parametrize(
+    ("statement", "left"),
+    [
+        ("BEGIN", 0),
+        *(("INSERT", left) for left in range(5)),
+        ("DELETE", 0),
+        ("UPDATE", 0),
+        ("COMMIT", 0),
+    ],
+)
+def test_a_flush_that_fails_anywhere_leaves_rows_and_checkpoint_as_they_were(
+    path, monkeypatch, statement, left
+):
+    monkeypatch.setattr("eventstore.sqlite.ROWS_MAX", 1)
     with opened(path) as table:
         flush(table, 1, pending_job("old", pos=1))
         put(table, pending_job("new-1", pos=2), pending_job("new-2", pos=3))
         table.begin_flush()
-        sound, table._writing = table._writing, FailsAt(table._writing, statement)
+        sound, table._writing = table._writing, FailsAt(table._writing, statement, left)
         with pytest.raises(sqlite3.OperationalError, match="full"):
             table.flush(3)
         table.abandon_flush()
@@ -312,10 +352,11 @@ def test_the_digest_depends_on_the_checkpoint():
 
 
 def test_facts_are_all_fields_but_the_private_ones():
-    job = folded(*random_life(Random(5), 50))
+    failed = [attempt_started(1), attempt_failed(2, retry_at=at(3), facts={"code": 451})]
+    job = folded(job_created(payload={"to": "x"}), *failed)
     names = {field.encode_name for field in fields(job)}
     assert names - set(facts(job)) == {"payload", "result"}
     errors = [attempt["error"] for attempt in facts(job)["attempt_log"] if attempt["error"]]
     errors.append(facts(job)["last_error"])
     assert len(errors) > 1
-    assert all(set(error) == {"attempt", "reason", "class"} for error in errors)
+    assert all(set(error) == {"attempt", "reason", "class", "facts"} for error in errors)

@@ -36,6 +36,29 @@ def test_another_version_of_the_fold_makes_the_table_again(path, monkeypatch):
     assert on_disk(path) == ([], 6)
 
 
+def test_another_version_of_the_schema_makes_the_table_again(path):
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript(
+            "CREATE TABLE jobs (created_pos INTEGER PRIMARY KEY, id TEXT, doc BLOB);"
+            "CREATE TABLE state (one INTEGER PRIMARY KEY, log_id TEXT, fold INTEGER,"
+            " checkpoint INTEGER);"
+            f"INSERT INTO state VALUES (1, '{LOG_ID}', 1, 7)"
+        )
+    assert_begins_anew(path)
+
+
+def test_another_version_of_the_schema_of_another_log_is_refused_and_left_alone(path):
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript(
+            "CREATE TABLE jobs (id TEXT); CREATE TABLE state (log_id TEXT, fold INTEGER);"
+            f"INSERT INTO state VALUES ('{'f' * 32}', 1)"
+        )
+    before = path.read_bytes()
+    with pytest.raises(StoreCorrupt, match=r"delete jobs\.sqlite"):
+        JobTable(str(path), log_id=LOG_ID)
+    assert path.read_bytes() == before
+
+
 def test_a_file_of_another_log_is_refused_and_left_alone(path, monkeypatch):
     with opened(path) as table:
         flush(table, 5, pending_job())
@@ -109,7 +132,8 @@ def test_a_job_that_cannot_be_read_stops_a_start_with_what_to_do(path):
     with opened(path) as table:
         flush(table, 5, pending_job())
     with closing(sqlite3.connect(path)) as other:
-        other.execute("UPDATE jobs SET doc = x'7b22'")
+        other.execute("UPDATE jobs SET doc = x'7b22', status = 'processing'")
+        other.execute("UPDATE counts SET status = 'processing'")
         other.commit()
     with opened(path) as table, pytest.raises(StoreCorrupt, match=r"Delete jobs\.sqlite"):
-        list(table.open_jobs())
+        list(table.running())

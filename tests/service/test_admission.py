@@ -1,4 +1,5 @@
-"""When new work is refused: on both sides of the water mark, and for a second after a full log.
+"""When new work is refused: on both sides of the water mark and of the limit of open jobs, and for
+a second after a full log.
 
 Only whether it is open and why is tried here; that the worker claims nothing while it is closed is
 in `test_worker`, what a client is answered in `tests/service/web`.
@@ -32,10 +33,17 @@ class Disk:
         return self.free
 
 
-def admission_to(disk: Disk | None) -> Admission:
-    """To a log that was never refused anything; 1,000 bytes must be free."""
-    log = EventLog(MemoryStore(log_id=LOG_ID), dice=Random(1))
-    return Admission(log, free_bytes=disk, min_free_bytes=1000)
+def admission_to(
+    disk: Disk | None, log: EventLog | None = None, *, open_jobs: int = 0
+) -> Admission:
+    """To a log that was never refused anything; 1,000 bytes must be free, 10 jobs may be open."""
+    return Admission(
+        log or EventLog(MemoryStore(log_id=LOG_ID), dice=Random(1)),
+        free_bytes=disk,
+        min_free_bytes=1000,
+        open_jobs=lambda: open_jobs,
+        max_pending=10,
+    )
 
 
 @pytest.mark.parametrize(("free", "is_open"), [(999, False), (1000, True), (1001, True)])
@@ -49,9 +57,9 @@ async def test_the_reason_says_what_is_free_and_what_is_needed():
 
 
 async def test_to_require_it_raises_while_it_is_closed_and_tells_why():
-    admission_to(Disk(1000)).require_open()
+    admission_to(Disk(1000)).require_room()
     with pytest.raises(IntakeClosedError, match="999 bytes are free"):
-        admission_to(Disk(999)).require_open()
+        admission_to(Disk(999)).require_room()
 
 
 async def test_a_log_without_a_disk_has_room():
@@ -85,7 +93,7 @@ async def test_the_last_answer_holds_until_it_asks_again():
 async def test_it_is_closed_for_a_second_after_the_log_had_no_room():
     store = Hiccups(MemoryStore(log_id=LOG_ID))
     log = EventLog(store, dice=Random(1))
-    admission = Admission(log, free_bytes=Disk(1000), min_free_bytes=1000)
+    admission = admission_to(Disk(1000), log)
     store.refuse = lambda _: NotWritten("full")
     with pytest.raises(NotWritten):
         await log.append("s", NEW, HAPPENED)
@@ -99,10 +107,55 @@ async def test_it_is_closed_for_a_second_after_the_log_had_no_room():
 async def test_it_opens_at_once_when_the_log_has_written_again():
     store = Hiccups(MemoryStore(log_id=LOG_ID))
     log = EventLog(store, dice=Random(1))
-    admission = Admission(log, free_bytes=Disk(1000), min_free_bytes=1000)
+    admission = admission_to(Disk(1000), log)
     store.refuse = lambda append: NotWritten("full") if append.stream == "unlucky" else None
     with pytest.raises(NotWritten):
         await log.append("unlucky", NEW, HAPPENED)
     assert admission.reason() is not None
     await log.append("lucky", NEW, HAPPENED)
     assert admission.reason() is None
+
+
+@pytest.mark.parametrize(("jobs", "fits"), [(2, True), (3, True), (4, False)])
+async def test_there_is_room_for_as_many_jobs_as_may_be_open(jobs, fits):
+    admission = admission_to(Disk(1000), open_jobs=7)
+    if fits:
+        admission.require_room(jobs)
+        return
+    with pytest.raises(IntakeClosedError, match="7 jobs are open, at most 10 may be"):
+        admission.require_room(jobs)
+
+
+@pytest.mark.parametrize(("open_jobs", "fits"), [(9, True), (10, False), (11, False)])
+async def test_a_full_board_takes_no_job_at_all(open_jobs, fits):
+    admission = admission_to(Disk(1000), open_jobs=open_jobs)
+    assert admission.reason() is None, "a worker goes on: that is what makes room"
+    if fits:
+        admission.require_room()
+        return
+    with pytest.raises(IntakeClosedError):
+        admission.require_room()
+
+
+async def test_what_is_being_recorded_takes_its_room_until_it_is():
+    admission = admission_to(Disk(1000), open_jobs=7)
+    with admission.room(2):
+        admission.require_room(1)
+        with pytest.raises(IntakeClosedError, match="9 jobs are open"):
+            admission.require_room(2)
+        with pytest.raises(IntakeClosedError), admission.room(2):
+            raise AssertionError
+    admission.require_room(3)
+
+
+async def test_room_is_given_back_after_a_failure_too():
+    admission = admission_to(Disk(1000), open_jobs=7)
+    with pytest.raises(ZeroDivisionError), admission.room(3):
+        raise ZeroDivisionError
+    with admission.room(3):
+        pass
+
+
+async def test_there_is_no_room_without_the_disk_s():
+    with pytest.raises(IntakeClosedError, match="999 bytes"), admission_to(Disk(999)).room():
+        raise AssertionError

@@ -14,12 +14,11 @@ import pytest
 from eventstore.errors import StoreError, StoreFailed
 from eventstore.file.store import FileStore
 from eventstore.offload import Inline
-from service import server, wiring
+from service import server
 from service.backoff import DEFAULT
 from service.commands import Options
-from service.jobs import KeyReusedError
 from service.processors import Attempt
-from service.settings import Settings
+from service.refusals import KeyReusedError
 from tests.support.faults import Fault
 from tests.support.simdisk import SimDisk
 from tests.support.wait import until
@@ -123,17 +122,6 @@ async def test_what_a_full_disk_held_up_goes_on_when_there_is_room_again():
         disk.capacity = room
         for job_id in (running, waiting):
             assert (await w.ended(job_id, within_s=10)).attempt == 1
-
-
-async def test_a_seeded_registry_has_the_built_in_kinds():
-    registry = wiring.build_registry(Settings(seed=1, backoff_base_s=2))
-    assert registry.kinds() == ["email"]
-    assert registry.get("email").backoff["base_s"] == 2
-
-
-async def test_a_module_of_processors_that_is_not_there_is_named():
-    with pytest.raises(wiring.CannotServeError, match="no_such_module"):
-        wiring.build_registry(Settings(processors="no_such_module"))
 
 
 async def test_events_tell_who_caused_them():

@@ -10,7 +10,7 @@ import asyncio
 import msgspec
 import pytest
 
-from eventstore.timestamp import seconds_between
+from eventstore.timestamp import later, seconds_between
 from projections.job import Status
 from service.processors import Attempt, Permanent, RetryAfter, processor
 from tests.support.wait import until
@@ -58,7 +58,9 @@ async def test_the_claim_is_recorded_before_the_processor_runs_and_its_position_
         job = await w.ended(job_id)
         [started] = await w.events(job_id, "AttemptStarted")
     assert job.status is Status.COMPLETED
-    assert seen == [Attempt(job_id, 1, started.pos, job.created_at)]
+    [attempt] = seen
+    assert (attempt.job_id, attempt.number, attempt.token) == (job_id, 1, started.pos)
+    assert (attempt.created_at, attempt.deadline) == (job.created_at, later(started.time, 300))
 
 
 async def test_an_error_is_retried_at_the_instant_that_was_recorded():

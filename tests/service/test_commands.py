@@ -22,10 +22,12 @@ from tests.support.build import (
     at,
     attempt_failed,
     attempt_started,
+    cancel_requested,
     job_cancelled,
     job_completed,
     job_created,
     job_failed,
+    job_held,
     job_retried,
     lease_renewed,
 )
@@ -41,7 +43,10 @@ STATES = {
     "due": DUE,
     "waiting": WAITING,
     "between attempts": [*RUNNING, attempt_failed(20, retry_at=at(3600))],
+    "held": [*RUNNING, attempt_failed(20, reason="unknown"), job_held(20)],
+    "expired": [job_created(expires_at=at(30))],
     "processing": RUNNING,
+    "cancelling": [*RUNNING, cancel_requested(20)],
     "completed": [*RUNNING, job_completed(20)],
     "failed": [*RUNNING, attempt_failed(20), job_failed(20)],
     "cancelled": [job_created(), job_cancelled(20)],
@@ -71,20 +76,30 @@ COMMANDS = {
     ),
     "cancel": (commands.cancel, {"now": NOW, "reason": None, "meta": {}}),
     "retry": (commands.retry, {"now": NOW, "reason": None, "meta": {}}),
+    "expire": (commands.expire, {"now": NOW, "meta": {}}),
 }
 PERMITTED = {
     ("start", "due"): [attempt_started(30)],
     ("renew", "processing"): [lease_renewed(30)],
     ("complete", "processing"): [job_completed(30)],
     ("fail", "processing"): [attempt_failed(30, retry_at=at(35))],
+    ("renew", "cancelling"): [lease_renewed(30)],
+    ("complete", "cancelling"): [job_completed(30)],
+    ("fail", "cancelling"): [attempt_failed(30), job_cancelled(30)],
     ("cancel", "due"): [job_cancelled(30)],
     ("cancel", "waiting"): [job_cancelled(30)],
     ("cancel", "between attempts"): [job_cancelled(30)],
+    ("cancel", "held"): [job_cancelled(30)],
+    ("cancel", "expired"): [job_cancelled(30)],
+    ("cancel", "processing"): [cancel_requested(30)],
+    ("cancel", "cancelling"): [],
     ("cancel", "cancelled"): [],
     ("retry", "waiting"): [job_retried(30)],
     ("retry", "between attempts"): [job_retried(30)],
+    ("retry", "held"): [job_retried(30)],
     ("retry", "failed"): [job_retried(30)],
     ("retry", "cancelled"): [job_retried(30)],
+    ("expire", "expired"): [job_failed(30, attempt=0, reason="expired")],
 }
 REFUSED = [(c, s) for c in COMMANDS for s in STATES if (c, s) not in PERMITTED]
 
@@ -107,7 +122,10 @@ def test_a_command_is_refused_in_all_others(command, state):
     [
         ("start", "waiting", "a pending job cannot be claimed now"),
         ("start", "completed", "a completed job cannot be claimed now"),
-        ("cancel", "processing", "a processing job cannot be cancelled"),
+        ("start", "held", "a pending job cannot be claimed now"),
+        ("start", "expired", "a pending job cannot be claimed: it has expired"),
+        ("cancel", "completed", "a completed job cannot be cancelled"),
+        ("expire", "due", "a pending job cannot be given up as expired"),
         ("retry", "completed", "a completed job cannot be retried"),
         ("retry", "due", "a pending job cannot be retried: it is due already"),
         ("renew", "failed", "attempt with token 2 is over: the job is failed"),
@@ -140,6 +158,27 @@ def test_a_creation_holds_what_the_client_chose_and_the_payload_in_private(finge
     assert event == replace(expected, data=expected.data | fingerprint)
 
 
+def test_a_creation_may_have_an_expiry_and_facts_of_its_kind():
+    [event] = commands.create(
+        kind="email",
+        payload=None,
+        options=OPTIONS._replace(expires_at=at(90)),
+        now=NOW,
+        meta={},
+        facts={"message_id": "<1@x>"},
+    )
+    assert event.data["expires_at"] == at(90)
+    assert event.data["facts"] == {"message_id": "<1@x>"}
+
+
+@pytest.mark.parametrize("facts", [None, {}])
+def test_what_there_is_not_is_left_out(facts):
+    [event] = commands.create(
+        kind="email", payload=None, options=OPTIONS, now=NOW, meta={}, facts=facts
+    )
+    assert not {"expires_at", "facts", "fingerprint"} & set(event.data)
+
+
 # start, renew, complete: data
 
 
@@ -155,6 +194,32 @@ def test_a_job_can_be_claimed_from_the_very_instant(seconds, due):
         when.then(attempt_started(seconds))
     else:
         when.refused(NotAllowedError, "claimed now")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "possible"), [(60 - US, True), (60, False), (60 + US, False)], ids=["-1", "0", "+1"]
+)
+def test_a_job_can_be_claimed_until_it_expires_and_given_up_from_then_on(seconds, possible):
+    past = given(job_created(expires_at=at(60)))
+    _, arguments = COMMANDS["start"]
+    claiming = past.when(commands.start, **arguments | {"now": at(seconds)})
+    expiring = past.when(commands.expire, now=at(seconds), meta={})
+    if possible:
+        claiming.then(attempt_started(seconds))
+        expiring.refused(NotAllowedError)
+    else:
+        claiming.refused(NotAllowedError, "it has expired")
+        expiring.then(job_failed(seconds, attempt=0, reason="expired"))
+
+
+@pytest.mark.parametrize("state", ["waiting", "between attempts", "held"])
+def test_a_job_expires_whatever_it_waits_for(state):
+    created, *past = STATES[state]
+    events = [replace(created, data=created.data | {"expires_at": at(25)}), *past]
+    attempt = 1 if past else 0
+    given(*events).when(commands.expire, now=NOW, meta={}).then(
+        job_failed(30, attempt=attempt, reason="expired")
+    )
 
 
 def test_attempts_are_numbered_on_after_failures_and_retries():
@@ -219,8 +284,12 @@ def test_a_renewal_does_not_change_the_token():
 @pytest.mark.parametrize("reason", [None, "", "ordered twice"])
 def test_a_reason_given_is_kept_in_private(reason):
     job = given(*DUE).job
-    for decide in (commands.cancel, commands.retry):
-        subject = replace(job, next_attempt_at=at(99))
+    waiting, running = replace(job, next_attempt_at=at(99)), given(*RUNNING).job
+    for decide, subject in (
+        (commands.cancel, waiting),
+        (commands.cancel, running),
+        (commands.retry, waiting),
+    ):
         [event] = decide(subject, now=NOW, reason=reason, meta=BY_ADA)
         assert event.private == ({"reason": reason} if reason else None)
         assert event.meta == BY_ADA

@@ -46,6 +46,18 @@ def test_a_new_id_begins_with_its_millisecond(ms, us, seed):
     assert time_of(new_job_id(moment(ms, us), Random(seed))) == ms
 
 
+@given(milliseconds, st.integers())
+def test_a_new_id_is_written_as_its_number_is(ms, seed):
+    job_id = new_job_id(moment(ms), Random(seed))
+    assert job_id == str(UUID(int=int(job_id.replace("-", ""), 16)))
+
+
+def test_before_1970_there_are_no_ids():
+    assert time_of(new_job_id(moment(0), Random(1))) == 0
+    with pytest.raises(OverflowError):
+        new_job_id(moment(-1, 999), Random(1))
+
+
 @pytest.mark.parametrize(("seconds", "ms"), [(1 - US, 999), (1, 1000), (1 + US, 1000)])
 def test_a_millisecond_begins_at_its_first_microsecond(seconds, ms):
     start = time_of(new_job_id(NOON, Random(1)))
@@ -81,6 +93,7 @@ def test_an_id_of_a_key_is_a_version_8_uuid_and_a_stream_name(names):
     job_id = keyed_job_id(*names)
     assert (UUID(job_id).version, UUID(job_id).variant) == (8, RFC_4122)
     assert STREAM.fullmatch(job_id)
+    assert job_id == str(UUID(job_id))
 
 
 def test_an_id_of_a_key_is_the_same_for_ever():

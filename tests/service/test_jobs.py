@@ -16,13 +16,9 @@ from eventstore.memory import MemoryStore
 from projections.job import Status, fold
 from projections.table import Filter
 from service import commands
-from service.commands import Ending
-from service.jobs import (
-    CONFLICTS_MAX,
-    JobNotFoundError,
-    Jobs,
-    PreconditionFailedError,
-)
+from service.commands import Ending, NotAllowedError
+from service.jobs import CONFLICTS_MAX, Jobs
+from service.refusals import JobNotFoundError, PreconditionFailedError
 from tests.service.desk import CLIENT, OPTIONS, opened
 from tests.support.build import (
     LOG_ID,
@@ -168,7 +164,7 @@ async def test_a_conflict_is_decided_again_on_the_fresh_job():
     assert job.status == "completed"
 
 
-async def test_of_a_claim_and_a_cancellation_at_once_one_wins_and_the_other_is_refused():
+async def test_of_a_claim_and_a_cancellation_at_once_the_claim_is_refused_or_asked_to_stop():
     async with opened() as desk:
         for _ in range(20):
             job = await create(desk)
@@ -177,8 +173,13 @@ async def test_of_a_claim_and_a_cancellation_at_once_one_wins_and_the_other_is_r
                 desk.jobs.cancel(job.id, meta={}),
                 return_exceptions=True,
             )
-            assert sorted(type(each).__name__ for each in both) == ["Job", "NotAllowedError"]
-            assert len(await desk.types(job.id)) == 2
+            claimed, cancelled = both
+            assert not isinstance(cancelled, Exception)
+            if isinstance(claimed, NotAllowedError):
+                assert await desk.types(job.id) == ["JobCreated", "JobCancelled"]
+            else:
+                types = await desk.types(job.id)
+                assert types == ["JobCreated", "AttemptStarted", "CancelRequested"]
 
 
 async def test_of_eight_claims_at_once_one_wins():
@@ -203,7 +204,7 @@ async def test_conflicts_without_end_are_a_fault_of_ours():
         job = await create(desk)
         tries = []
 
-        async def refuse(stream, expected, *events):
+        async def refuse(stream, expected, *events, **_):
             tries.append(expected)
             raise Conflict(stream, expected, NEW)
 

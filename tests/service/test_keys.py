@@ -13,7 +13,7 @@ import pytest
 from eventstore.memory import MemoryStore
 from projections.job import Status
 from service import commands
-from service.jobs import KeyReusedError
+from service.refusals import KeyReusedError
 from tests.service.desk import CLIENT, OPTIONS, opened
 from tests.support.build import LOG_ID, at
 

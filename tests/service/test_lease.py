@@ -156,7 +156,7 @@ async def test_what_a_zombie_has_to_say_is_refused():
             meta=CLIENT,
         )
         await (await w.attempt(job_id, work, name="heir")).run()
-        assert await zombie
+        await zombie
         job = await w.get(job_id)
         types = await w.types(job_id)
     assert (job.result, job.attempt_log[-1].worker) == ("in time", "heir")
@@ -213,7 +213,7 @@ async def test_an_outcome_that_landed_although_nobody_knew_is_recorded_once():
         await w.ended(job_id)
         await asyncio.sleep(200)
         assert await w.types(job_id) == ["JobCreated", "AttemptStarted", "JobCompleted"]
-        assert not w.worker._running
+        assert not w.worker.running
 
 
 async def test_a_claim_that_may_never_have_landed_does_not_run():
@@ -255,9 +255,9 @@ async def test_a_job_that_another_claimed_first_is_left_alone():
     work = script(takes(5))
     async with world(work, work=False) as w:
         job_id = await w.post()
-        first = await w.attempt(job_id, work, name="first")
-        second = await w.attempt(job_id, work, name="second")
-        claimed = await asyncio.gather(first.run(), second.run())
+        first, second = w.claims("first"), w.claims("second")
+        seen = await w.get(job_id)
+        taken, left = await asyncio.gather(first.claim_all([seen]), second.claim_all([seen]))
         job = await w.get(job_id)
-    assert claimed == [True, False]
+    assert [claim and claim.job_id for claim in (*taken, *left)] == [job_id, None]
     assert [attempt.worker for attempt in job.attempt_log] == ["first"]

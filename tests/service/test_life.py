@@ -70,7 +70,7 @@ async def test_a_hard_life_is_told_in_full():
 async def test_an_easy_life_is_told_in_full():
     async with world(script(takes(2, "sent"))) as w:
         job = await w.ended(await w.post({"to": "ada@example.com"}))
-        worker = w.worker._me.name
+        worker = w.worker._claims._me.name
     noon, two_later = "2026-11-23T12:00:00.000000Z", "2026-11-23T12:00:02.000000Z"
     assert job.attempt_log == (AttemptRecord(1, worker, noon, two_later, "completed"),)
     assert (job.created_at, job.started_at, job.finished_at) == (noon, noon, two_later)

@@ -1,23 +1,18 @@
 """Kinds and processors: how one is made of a coroutine, what payload it gets, what a registry has.
 
-Also the built-in kind's transport that only pretends; what it may be given to carry is in
-`test_email_message`. How a processor is run, timed out and retried is tested with the attempts.
+The built-in kind has tests of its own, in `email`. How a processor is run, timed out and retried is
+tested with the attempts.
 """
 
-import asyncio
 import dataclasses
 from typing import Any
 
 import msgspec
 import pytest
 
-from eventstore import clock
 from service import backoff
-from service.processors import Attempt, Permanent, Processor, Registry, RetryAfter, processor
-from service.processors.email import email_processor
-from service.processors.email.message import Email
-from service.processors.email.simulated import SimulatedFailureError, SimulatedTransport
-from tests.support.build import NOON, at
+from service.processors import Attempt, Processor, Registry, RetryAfter, processor, remote_kind
+from tests.support.build import NOON
 
 
 class Report(msgspec.Struct):
@@ -31,7 +26,9 @@ class Plain:
 
 
 def attempt_of(job_id="j", number=1):
-    return Attempt(job_id, number, 7, NOON)
+    return Attempt(
+        job_id=job_id, number=number, token=7, created_at=NOON, started_at=NOON, timeout_s=60
+    )
 
 
 def echo(payload_type, kind="echo"):
@@ -83,12 +80,23 @@ def test_such_a_name_is_none(kind):
         echo(Any, kind)
 
 
-def test_a_plain_function_is_refused_by_name():
-    with pytest.raises(TypeError, match="'report' must be an async function"):
+def test_a_plain_function_blocks_and_a_coroutine_function_does_not():
+    @processor("report")
+    def report(payload: Report, attempt: Attempt) -> dict:
+        return {}
 
-        @processor("report")
-        def report(payload: Report, attempt: Attempt) -> dict:
-            return {}
+    assert report.in_thread
+    assert not echo(Any).in_thread
+    assert not remote_kind("report").in_thread
+
+
+def test_a_remote_kind_takes_any_payload_and_runs_nowhere_here():
+    kind = remote_kind("thumbnail")
+    assert (kind.kind, kind.payload, kind.handler) == ("thumbnail", Any, None)
+    registry = Registry(kind, echo(Any))
+    assert (registry.kinds(), registry.runnable()) == (["echo", "thumbnail"], ["echo"])
+    with pytest.raises(ValueError, match="is not a kind"):
+        remote_kind("Thumbnail")
 
 
 def test_a_processor_that_does_not_say_its_payloads_type_is_refused_by_name():
@@ -123,14 +131,14 @@ async def test_the_payload_is_given_as_the_type_declared(payload_type, payload, 
         seen.append((payload, attempt))
 
     handler.__annotations__["payload"] = payload_type
-    assert await processor("k")(handler).run(payload, attempt_of()) is None
+    assert await processor("k")(handler).call(payload, attempt_of()) is None
     assert seen == [(typed, attempt_of())]
 
 
 @pytest.mark.parametrize("payload", [{}, {"month": 5}, {"month": "May", "pages": "3"}, [], None])
 async def test_a_payload_of_another_form_fails_the_attempt(payload):
     with pytest.raises(msgspec.ValidationError):
-        await echo(Report).run(payload, attempt_of())
+        await echo(Report).call(payload, attempt_of())
 
 
 async def test_what_a_processor_raises_is_passed_on():
@@ -139,7 +147,7 @@ async def test_what_a_processor_raises_is_passed_on():
         raise RetryAfter(90)
 
     with pytest.raises(RetryAfter, match="asked to be tried again in 90 s") as asked:
-        await raises.run({}, attempt_of())
+        await raises.call({}, attempt_of())
     assert asked.value.seconds == 90
 
 
@@ -174,103 +182,37 @@ def test_two_registries_are_two():
     assert Registry().get("a") is None
 
 
-# the simulated transport
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"timeout": float("inf")}, "the timeout"),
+        ({"timeout": float("nan")}, "the timeout"),
+        ({"timeout": 0}, "the timeout"),
+        ({"timeout": 86_400.1}, "the timeout"),
+        ({"timeout": None}, "the timeout"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"max_attempts": 101}, "max_attempts"),
+        ({"backoff": {"base_s": 5}}, "a backoff has base_s, cap_s, factor"),
+        ({"backoff": {"base_s": 5, "factor": float("inf"), "cap_s": 9}}, "a backoff"),
+        ({"backoff": {"base_s": -1, "factor": 2, "cap_s": 9}}, "a backoff"),
+        ({"backoff": {"base_s": 1, "factor": 2, "cap_s": 9, "jitter": 1}}, "a backoff"),
+    ],
+    ids=str,
+)
+def test_defaults_that_the_log_could_not_hold_are_refused_where_they_are_said(wrong, says):
+    with pytest.raises(ValueError, match=f"^report: {says}"):
 
-
-def message(to="ada@example.com"):
-    return Email(to, "Hello", "World")
-
-
-async def sends(transport, job_id="j", number=1, to="ada@example.com"):
-    """Whether it says that it sent the message."""
-    try:
-        answer = await transport(message(to), attempt_of(job_id, number))
-    except SimulatedFailureError as error:
-        assert "simulated" in str(error)  # noqa: PT017  the other way is as good
-        return False
-    assert answer == {"transport": "simulated", "reply": "250 2.0.0 accepted (simulated)"}
-    return True
-
-
-def transport(seed=1, rate=0.5, latency_s=0.0):
-    return SimulatedTransport(seed=seed, failure_rate=rate, latency_s=latency_s)
-
-
-ATTEMPTS = [(f"job-{n}", number) for n in range(100) for number in (1, 2, 3)]
-
-
-async def test_what_fails_depends_on_seed_job_and_attempt_alone():
-    forwards = {each: await sends(transport(), *each) for each in ATTEMPTS}
-    one = transport()
-    backwards = {each: await sends(one, *each) for each in reversed(ATTEMPTS)}
-    assert forwards == backwards
-
-
-@pytest.mark.parametrize("other", ["seed", "job", "attempt"])
-async def test_what_fails_depends_on_each_of_the_three(other):
-    seed = 2 if other == "seed" else 1
-    here = [await sends(transport(1), job, n) for job, n in ATTEMPTS]
-    jobs = [(job + "'" * (other == "job"), n + 3 * (other == "attempt")) for job, n in ATTEMPTS]
-    there = [await sends(transport(seed), job, n) for job, n in jobs]
-    differ = sum(a != b for a, b in zip(here, there, strict=True))
-    assert 100 < differ < 200  # of 300; half of them for want of a relation
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
-async def test_the_share_of_failures_is_the_one_asked_for(rate):
-    carrier = transport(rate=rate)
-    failed = [not await sends(carrier, f"job-{n}") for n in range(2000)]
-    assert sum(failed) == pytest.approx(2000 * rate, abs=60 if 0 < rate < 1 else 0)
-
-
-async def test_a_job_that_fails_once_need_not_fail_again():
-    carrier = transport()
-    lives = [[await sends(carrier, f"job-{n}", i) for i in range(1, 4)] for n in range(50)]
-    assert {tuple(life) for life in lives} >= {(False, True, True), (True, False, False)}
+        @processor("report", **wrong)
+        async def report(payload: Report, attempt: Attempt) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("to", "sent"),
-    [
-        ("x@flaky.example", [False, True, True]),
-        ("x@fail.example", [False, False, False]),
-        ("x@example.com", [True, True, True]),
-    ],
+    "right",
+    [{"timeout": 86_400}, {"timeout": 0.001}, {"max_attempts": 1}, {"max_attempts": 100}],
+    ids=str,
 )
-async def test_some_domains_are_not_left_to_chance(to, sent):
-    carrier = transport(rate=0.0)
-    assert [await sends(carrier, "j", number, to) for number in (1, 2, 3)] == sent
+def test_defaults_at_their_bounds_are_taken(right):
+    @processor("report", **right)
+    async def report(payload: Report, attempt: Attempt) -> None: ...
 
-
-@pytest.mark.parametrize("rate", [0.0, 1.0])
-async def test_an_invalid_mailbox_is_refused_for_good(rate):
-    with pytest.raises(Permanent, match=r"550.*nobody@invalid\.example"):
-        await sends(transport(rate=rate), to="nobody@invalid.example")
-
-
-@pytest.mark.parametrize("to", ["ada@example.com", "x@fail.example"])
-async def test_sending_takes_its_time_whether_it_succeeds_or_not(to):
-    await sends(transport(rate=0.0, latency_s=0.05), to=to)
-    assert clock.now() == at(0.05)
-
-
-async def test_many_are_sent_at_the_same_time():
-    carrier = transport(rate=0.0, latency_s=2)
-    await asyncio.gather(*(sends(carrier, f"job-{n}") for n in range(100)))
-    assert clock.now() == at(2)
-
-
-async def test_the_email_processor_hands_the_message_to_its_transport():
-    carried = []
-
-    async def carry(email, attempt):
-        carried.append((email, attempt))
-        return {"reply": "250"}
-
-    policy = {"base_s": 1, "factor": 2, "cap_s": 3}
-    made = email_processor(carry, backoff=policy)
-    payload = {"to": "ada@example.com", "subject": "Hello", "body": "World"}
-    assert (made.kind, made.payload) == ("email", Email)
-    assert (made.timeout_s, made.backoff) == (60, policy)
-    assert await made.run(payload, attempt_of()) == {"reply": "250"}
-    assert carried == [(message(), attempt_of())]
+    assert report.kind == "report"

@@ -11,8 +11,11 @@ import pytest
 
 from eventstore.errors import StoreLocked
 from service import server
-from service.settings import Settings
+from service.access import digest_of
+from service.settings import CannotServeError, Settings
 from tests.support.loop import elapsed
+
+TOKENS = f"a sha256:{digest_of('a').hex()} admin"
 
 
 def nothing(url):
@@ -66,3 +69,49 @@ async def test_a_cancellation_that_is_no_stop_goes_on(monkeypatch):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
+def test_the_loopback_needs_no_token(host):
+    with server._bind(Settings(host=host, port=0)) as listener:
+        assert listener.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "jobs.example", ""])
+def test_any_other_address_is_refused_without_tokens(host):
+    with pytest.raises(CannotServeError, match="give --tokens-file"):
+        server._bind(Settings(host=host, port=0))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tokens": TOKENS}, {"tokens_file": "tokens"}, {"insecure": True}]
+)
+def test_with_tokens_any_address_will_do_or_if_it_is_said(settings):
+    with server._bind(Settings(host="0.0.0.0", port=0, **settings)) as listener:
+        assert listener.getsockname()[0] == "0.0.0.0"
+
+
+INFINITY = server.resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "raised_to"),
+    [
+        (1024, INFINITY, 4000, 6348),
+        (1024, 6348, 4000, 6348),
+        (1024, 6347, 3999, 6347),
+        (6348, 6348, 4000, None),
+        (6347, 6348, 4000, 6348),
+        (1024, 4096, 1748, 4096),
+        (256, 1024, 256, 1024),
+        (INFINITY, INFINITY, 4000, None),
+    ],
+)
+def test_there_are_no_more_connections_than_files_for_them(
+    monkeypatch, soft, hard, room, raised_to
+):
+    raised = []
+    monkeypatch.setattr(server.resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(server.resource, "setrlimit", lambda _, limits: raised.append(limits))
+    assert server._room_for(Settings(connections_max=4000, concurrency=100)) == room
+    assert raised == ([] if raised_to is None else [(raised_to, hard)])

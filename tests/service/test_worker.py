@@ -6,6 +6,7 @@ doubt in `test_lease`, how work is saved from dead workers in `test_rescue`.
 """
 
 import asyncio
+import sqlite3
 from collections import Counter
 
 import pytest
@@ -14,9 +15,9 @@ from eventstore import clock
 from eventstore.errors import NotWritten, OutcomeUnknown, StoreFailed
 from eventstore.memory import MemoryStore
 from eventstore.timestamp import later, seconds_between
+from projections.board import JobBoard
 from projections.job import Status
-from service import commands
-from service.attempt import RunningAttempt
+from service.claims import Claims
 from service.processors import Attempt, RetryAfter
 from tests.support.wait import until
 from tests.support.world import about, elapsed, script, seconds, takes, world
@@ -164,14 +165,14 @@ async def test_claims_that_find_no_room_are_made_again_and_not_in_a_rush():
 
 async def test_a_job_whose_claim_met_a_fault_of_ours_is_taken_again(monkeypatch):
     faults = iter([ZeroDivisionError("ours")])
-    run = RunningAttempt.run
+    claim_all = Claims.claim_all
 
-    async def faulty(attempt):
+    async def faulty(claims, jobs):
         for fault in faults:
             raise fault
-        return await run(attempt)
+        return await claim_all(claims, jobs)
 
-    monkeypatch.setattr(RunningAttempt, "run", faulty)
+    monkeypatch.setattr(Claims, "claim_all", faulty)
     async with world(script("done")) as w:
         job = await w.ended(await w.post())
     assert job.status is Status.COMPLETED
@@ -200,7 +201,7 @@ async def test_the_next_attempt_may_begin_before_the_last_has_heard_that_it_ende
 
     async def second(_: Attempt) -> None:
         await asyncio.sleep(1)
-        slots_taken.append(len(w.worker._running))
+        slots_taken.append(w.worker.running)
 
     async with world(script(RetryAfter(0), second), concurrency=2) as w:
         w.store.lose = lambda append: (
@@ -210,7 +211,7 @@ async def test_the_next_attempt_may_begin_before_the_last_has_heard_that_it_ende
         await w.ended(job_id)
         await asyncio.sleep(1)
         assert await starts(w, job_id) == [0, 0]
-        assert (slots_taken, len(w.worker._running)) == ([1], 0)
+        assert (slots_taken, w.worker.running) == ([1], 0)
 
 
 async def test_a_slot_that_a_lost_lease_set_free_is_used_at_once():
@@ -218,26 +219,6 @@ async def test_a_slot_that_a_lost_lease_set_free_is_used_at_once():
         w.store.refuse = about("LeaseRenewed", OutcomeUnknown("no answer"))
         await w.post(timeout_s=3600)
         assert await ends(w, [await w.post(kind="other")]) == [30]
-
-
-async def test_nothing_is_taken_after_a_stop_that_finds_the_worker_busy():
-    async with world(script("done"), lease_s=10) as w:
-        far = await w.post()
-        await w.jobs.execute(
-            far,
-            lambda job: commands.start(
-                job, now=clock.now(), worker="w-far", epoch=None, lease_s=10, meta={}
-            ),
-        )
-        w.store.latency_s = 3
-        await asyncio.sleep(13)
-        late = await w.post(after_s=0)
-        assert (await w.get(far)).status is Status.PROCESSING, "it is being given up"
-        w.worker.stop()
-        await asyncio.sleep(10)
-        assert (await w.get(far)).status is Status.PENDING
-        assert await w.types(late) == ["JobCreated"]
-        w.store.latency_s = 0
 
 
 async def test_a_drain_lets_attempts_finish_and_takes_nothing_more():
@@ -286,7 +267,7 @@ async def test_an_attempt_that_is_being_claimed_when_the_grace_ends_never_runs()
         job_id = await w.post()
         w.store.latency_s = 2
         await asyncio.sleep(0.1)
-        assert len(w.worker._running) == 1
+        assert w.worker.running == 1
         await w.worker.drain(1)
         w.store.latency_s = 0
         assert (await w.types(job_id))[1:] == ["AttemptStarted", "AttemptFailed"]
@@ -353,3 +334,21 @@ async def test_waited_and_ran_are_told_apart():
         job = await w.ended(await w.post())
     assert (job.waited_s, job.ran_s) == (2, 2)
     assert seconds_between(job.created_at, job.started_at) == 2
+
+
+async def test_jobs_that_cannot_be_read_are_tried_again_in_a_second(monkeypatch, caplog):
+    broken = [sqlite3.OperationalError("disk I/O error")]
+    take = JobBoard.take
+
+    def taken(board, *args, **more):
+        if broken:
+            raise broken.pop()
+        return take(board, *args, **more)
+
+    monkeypatch.setattr(JobBoard, "take", taken)
+    async with world(script("done")) as w:
+        [ended] = await ends(w, [await w.post()])
+    assert ended <= 1
+    assert [record.message for record in caplog.records] == [
+        "due jobs could not be read (will be tried again): disk I/O error"
+    ]

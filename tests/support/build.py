@@ -7,17 +7,19 @@ would. So a test names what it is about and nothing else:
     record(job_created(priority=7), attempt_started(10), job_completed(12))
 
 The data are written out here and not made by `service.commands`, which they are to test. Nothing
-here checks anything, and nothing follows the state machine but `HISTORIES` and `random_life`.
+here checks anything, and nothing follows the state machine but `HISTORIES`, `HELD`, `CANCELLING`
+and `random_life`.
 """
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from eventstore.event import Event, Head, NewEvent, prepare, recorded
 from eventstore.timestamp import Timestamp, later
-from projections.events import BackoffPolicy
+from projections.events import BackoffPolicy, FailureReason
 from projections.job import Job, Status, fold
+from projections.kind import Kind, evolve_kind, stream_of
 
 NOON: Final[Timestamp] = "2026-11-23T12:00:00.000000Z"
 JOB_ID: Final = "01a20ac5-c1eb-7c41-9d2e-5b6a1f0c9e77"
@@ -62,6 +64,11 @@ def lease_renewed(seconds: float = 0, *, attempt: int = 1, **data: Any) -> NewEv
     return NewEvent("LeaseRenewed", at(seconds), facts | data)
 
 
+def cancel_requested(seconds: float = 0, *, reason: str | None = None) -> NewEvent:
+    """Not wanted any more, while an attempt runs."""
+    return NewEvent("CancelRequested", at(seconds), {}, {"reason": reason} if reason else None)
+
+
 def attempt_failed(
     seconds: float = 0,
     *,
@@ -88,6 +95,11 @@ def job_completed(
     return NewEvent("JobCompleted", at(seconds), facts, private)
 
 
+def job_held(seconds: float = 0, *, attempt: int = 1) -> NewEvent:
+    """Nobody knows whether it was done: a person decides."""
+    return NewEvent("JobHeld", at(seconds), {"attempt": attempt})
+
+
 def job_failed(seconds: float = 0, *, attempt: int = 1, reason: str = "max_attempts") -> NewEvent:
     """Given up."""
     return NewEvent("JobFailed", at(seconds), {"attempt": attempt, "reason": reason})
@@ -106,15 +118,50 @@ def job_retried(
     return NewEvent("JobRetried", at(seconds), facts, {"reason": reason} if reason else None)
 
 
+def kind_paused(
+    seconds: float = 0, *, cause: str = "operator", reason: str | None = None, meta: Any = None
+) -> NewEvent:
+    """No more jobs of a kind begin."""
+    private = {"reason": reason} if reason else None
+    return NewEvent("KindPaused", at(seconds), {"cause": cause}, private, meta or {})
+
+
+def kind_resumed(seconds: float = 0, *, reason: str | None = None, meta: Any = None) -> NewEvent:
+    """They begin again."""
+    private = {"reason": reason} if reason else None
+    return NewEvent("KindResumed", at(seconds), {}, private, meta or {})
+
+
+def kind_limited(
+    seconds: float = 0,
+    *,
+    concurrency: int | None = None,
+    rate: tuple[int, float] | None = None,
+    meta: Any = None,
+) -> NewEvent:
+    """So many at a time, so many in so many seconds."""
+    paced = rate and {"count": rate[0], "per_s": rate[1]}
+    data = {"concurrency": concurrency, "rate": paced}
+    return NewEvent("KindLimited", at(seconds), data, None, meta or {})
+
+
 BUILDERS: Final[dict[str, Callable[..., NewEvent]]] = {
     "JobCreated": job_created,
     "AttemptStarted": attempt_started,
     "LeaseRenewed": lease_renewed,
+    "CancelRequested": cancel_requested,
     "AttemptFailed": attempt_failed,
     "JobCompleted": job_completed,
+    "JobHeld": job_held,
     "JobFailed": job_failed,
     "JobCancelled": job_cancelled,
     "JobRetried": job_retried,
+}
+
+KIND_BUILDERS: Final[dict[str, Callable[..., NewEvent]]] = {
+    "KindPaused": kind_paused,
+    "KindResumed": kind_resumed,
+    "KindLimited": kind_limited,
 }
 
 # A shortest way into each state; None is the state of a job that was never created.
@@ -126,6 +173,14 @@ HISTORIES: Final[dict[Status | None, tuple[NewEvent, ...]]] = {
     Status.FAILED: (job_created(), attempt_started(10), attempt_failed(20), job_failed(20)),
     Status.CANCELLED: (job_created(), job_cancelled(10)),
 }
+
+HELD: Final = (
+    job_created(),
+    attempt_started(10),
+    attempt_failed(20, reason="unknown"),
+    job_held(20),
+)
+CANCELLING: Final = (job_created(), attempt_started(10), cancel_requested(15))
 
 
 def record(*new: NewEvent, stream: str = JOB_ID, pos: int = 1, rev: int = 1) -> list[Event]:
@@ -172,45 +227,107 @@ def running_job(**data: Any) -> Job:
     return folded(job_created(**data), attempt_started(10))
 
 
+def kind_folded(*new: NewEvent, name: str = "email") -> Kind:
+    """The kind that these events make."""
+    kind = Kind(name)
+    for event in record(*new, stream=stream_of(name)):
+        kind = evolve_kind(kind, event)
+    return kind
+
+
 def random_life(dice: Random, steps_max: int = 25) -> list[NewEvent]:
-    """Some life that a job may lead: any number of failures, crashes, cancellations and retries."""
-    events = [job_created(0, payload={"n": dice.randrange(100)}, priority=dice.randrange(-2, 3))]
-    state, seconds, attempt = "pending", 0.0, 0
+    """Some life that a job may lead: any number of failures, doubts, crashes, cancellations,
+    expiries and retries.
+    """
+    life = _Life(dice)
     for _ in range(dice.randrange(steps_max + 1)):
-        seconds += dice.choice([0.0, US, 0.25, 3.7, 3600.0])
-        choice = dice.choice(_STEPS[state])
-        attempt += choice == "start"
-        new, state = _step(choice, state, seconds, attempt, dice)
-        events += new
-    return events
+        life.step()
+    return life.events
 
 
-_STEPS: Final = {
-    "pending": ["start", "start", "start", "cancel", "retry"],
-    "processing": ["renew", "complete", "fail", "fail", "fail", "give up"],
-    "completed": ["nothing"],
-    "failed": ["retry"],
-    "cancelled": ["retry"],
-}
+class _Life:
+    """A job's life until now, and what may come next: its state has the name of a row of NEXT."""
 
+    NEXT: Final = {
+        "pending": ["start", "start", "start", "cancel", "retry", "expire"],
+        "processing": ["renew", "complete", "fail", "fail", "fail", "give_up", "doubt", "ask"],
+        "cancelling": ["renew", "complete", "obey"],
+        "held": ["cancel", "retry", "expire"],
+        "completed": [],
+        "failed": ["retry"],
+        "cancelled": ["retry"],
+    }
 
-def _step(
-    choice: str, state: str, seconds: float, attempt: int, dice: Random
-) -> tuple[list[NewEvent], str]:
-    reason = dice.choice(["error", "timeout", "worker_lost", "lease_expired", "released", "config"])
-    words = dice.choice(["", "no luck", "Übel ☠", "line\nline"])
-    trace = dice.choice([None, "Traceback …"])
-    failure = {"attempt": attempt, "reason": reason, "error": words, "traceback": trace}
-    return {
-        "start": lambda: ([attempt_started(seconds, attempt=attempt)], "processing"),
-        "cancel": lambda: ([job_cancelled(seconds, reason=words or None)], "cancelled"),
-        "retry": lambda: ([job_retried(seconds, max_attempts=dice.randrange(1, 9))], "pending"),
-        "renew": lambda: ([lease_renewed(seconds, attempt=attempt)], "processing"),
-        "complete": lambda: ([job_completed(seconds, attempt=attempt, result=words)], "completed"),
-        "fail": lambda: ([attempt_failed(seconds, retry_at=at(seconds + 5), **failure)], "pending"),
-        "give up": lambda: (
-            [attempt_failed(seconds, **failure), job_failed(seconds, attempt=attempt)],
-            "failed",
-        ),
-        "nothing": lambda: ([], state),
-    }[choice]()
+    def __init__(self, dice: Random) -> None:
+        self._dice = dice
+        self._seconds, self._attempt, self._state = 0.0, 0, "pending"
+        self._expires = dice.random() < 0.3
+        chosen = {"expires_at": at(7200)} if self._expires else {}
+        chosen |= {"facts": {"message_id": "<1@x>"}} if dice.random() < 0.3 else {}
+        payload, priority = {"n": dice.randrange(100)}, dice.randrange(-2, 3)
+        self.events = [job_created(0, payload=payload, priority=priority, **chosen)]
+
+    def step(self) -> None:
+        """Something happens to it, if anything can."""
+        self._seconds += self._dice.choice([0.0, US, 0.25, 3.7, 3600.0])
+        if choices := self.NEXT[self._state]:
+            getattr(self, self._dice.choice(choices))()
+
+    def start(self) -> None:
+        self._attempt += 1
+        self._go("processing", attempt_started(self._seconds, attempt=self._attempt))
+
+    def cancel(self) -> None:
+        self._go("cancelled", job_cancelled(self._seconds, reason=self._words() or None))
+
+    def retry(self) -> None:
+        self._expires = self._expires and self._state == "pending"
+        allowance = self._dice.randrange(1, 9)
+        self._go("pending", job_retried(self._seconds, max_attempts=allowance))
+
+    def expire(self) -> None:
+        if self._expires:
+            self._go("failed", self._failed("expired"))
+
+    def renew(self) -> None:
+        self._go(self._state, lease_renewed(self._seconds, attempt=self._attempt))
+
+    def complete(self) -> None:
+        end = job_completed(self._seconds, attempt=self._attempt, result=self._words())
+        self._go("completed", end)
+
+    def fail(self) -> None:
+        self._go("pending", self._attempt_failed(retry_at=at(self._seconds + 5)))
+
+    def give_up(self) -> None:
+        self._go("failed", self._attempt_failed(), self._failed("max_attempts"))
+
+    def doubt(self) -> None:
+        held = job_held(self._seconds, attempt=self._attempt)
+        self._go("held", self._attempt_failed(reason="unknown"), held)
+
+    def ask(self) -> None:
+        self._go("cancelling", cancel_requested(self._seconds, reason=self._words() or None))
+
+    def obey(self) -> None:
+        self._go("cancelled", self._attempt_failed(), job_cancelled(self._seconds))
+
+    def _go(self, state: str, *new: NewEvent) -> None:
+        self._state = state
+        self.events += new
+
+    def _attempt_failed(self, **known: Any) -> NewEvent:
+        said = {
+            "reason": self._dice.choice(get_args(FailureReason)),
+            "error": self._words(),
+            "traceback": self._dice.choice([None, "Traceback …"]),
+            **self._dice.choice([{}, {"accepted": [self._dice.randrange(3)]}, {"refused": [3, 4]}]),
+            **self._dice.choice([{}, {"facts": {"code": 451}}]),
+        }
+        return attempt_failed(self._seconds, attempt=self._attempt, **said | known)
+
+    def _failed(self, reason: str) -> NewEvent:
+        return job_failed(self._seconds, attempt=self._attempt, reason=reason)
+
+    def _words(self) -> str:
+        return self._dice.choice(["", "no luck", "Übel ☠", "line\nline"])

@@ -1,199 +1,127 @@
 """Every way a small log can break off, and what must be true of it afterwards.
 
 A `Checker` runs a workload over the real `FileStore` on a simulated disk, again and again: with
-each fault at each call that changes the disk, once and for ever; with a power cut before and after
-each call; and with a second fault while the first is being dealt with. Every state that the platter
-may then be in, and the page cache that a killed process leaves, is opened and must keep these
-promises:
+each fault at each call that changes the disk, once and for ever; on disks that are full at some
+byte; with a power cut before each call, and after the last; and with a second fault while the first
+is being dealt with. Every state that the platter may then be in, and the page cache that a killed
+process leaves, is an *image*, which must keep these promises:
 
 - it opens, and what was acknowledged or shown to anybody is there;
 - what is there is a beginning of what was submitted, append by append, each whole; what was refused
   (`NotWritten`, `StoreFailed`) is not there;
 - nothing was acknowledged any more once a sync had failed;
-- it goes on appending; after another power cut what was recovered and what was added are there;
-- a second recovery changes nothing, nor does one that was itself interrupted at any of its calls.
+- a second recovery changes nothing, nor does one that was itself interrupted at any of its calls;
+- it goes on appending; after another power cut what was recovered and what was added are there.
 
-Equal disks recover equally, so each is opened once and its answer remembered. The index is a cache
-and starts empty after each cut. Nothing is drawn by lot but sectors: everything else is tried.
+So an image costs three *recoveries*: its own, the second, and the one after more was added. Equal
+disks recover equally: each is recovered once and its answer remembered, and its equals are counted
+as images only. One in WHOLE_EVERY is opened whole, as a server would, which is two recoveries; the
+others by their files alone (`smalllog` says what that leaves out). The index is a cache and starts
+empty after each cut. Drawn by lot are sectors and the sizes of full disks; all else is tried.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from contextvars import Context
-from dataclasses import dataclass, field
 from itertools import count, groupby, islice
 from random import Random
-from typing import Any, NamedTuple, TypeVar, TypeVarTuple
-
-from freezegun import freeze_time
+from typing import NamedTuple
 
 from eventstore.errors import NotWritten, OutcomeUnknown, StoreError, StoreFailed
-from eventstore.event import NEW, Event, Head, NewEvent, prepare
+from eventstore.event import NEW, Append, Event, prepare
 from eventstore.file.store import FileStore
-from eventstore.offload import Inline
-from eventstore.store import Result
+from eventstore.store import LOG_STREAM, Result, log_opened
 from tests.support.faults import FAULTS, Fault, Hang, Plan, PowerCut
-from tests.support.simdisk import SimDisk
+from tests.support.history import AT, WORKLOAD, Broken, History, Planned, padded
+from tests.support.simdisk import CAPACITY_BYTES, SimDisk
+from tests.support.smalllog import (
+    EVENTS_MAX,
+    LOG_ID,
+    SEGMENT_EVENTS,
+    LogFiles,
+    events_in,
+    log_files,
+    open_store,
+)
 
-ROOT = "data"
-AT = "2026-11-23T12:00:00.000000Z"
-SEGMENT_EVENTS = 6  # so small that seven commits fill two segments and begin a third
-EVENTS_MAX = 1_000  # more than any log here holds
+WHOLE_EVERY = 50  # of so many disks one is opened with its index, as a server does
 INTERRUPTED_EVERY = 40  # one recovery of so many new disks is also interrupted at each of its calls
 THOROUGH_EVERY = 20  # one of so many of those with a sweep over what the cut may leave, and faults
-SWEEP_STEP = (
-    97  # of the thousands of states that such a cut may leave, the sweep takes every so many
-)
+SWEEP_STEP = 97  # of the thousands of states that a sweep goes over it takes every so many
+FULL_DISKS = 20
 UNDO_CALLS_MAX = 10  # numbered calls after a fault in which the store may be undoing its commit
 
-Ts = TypeVarTuple("Ts")
-T = TypeVar("T")
 
+class Sound(NamedTuple):
+    """A log without fault: its events, which appends they are, and what can follow."""
 
-class Broken(AssertionError):
-    """The log broke a promise."""
-
-
-class Planned(NamedTuple):
-    """An append that the workload will make."""
-
-    stream: str
-    nonce: str
-    events: tuple[NewEvent, ...]
-
-
-def workload(*batches: Sequence[tuple[str, Sequence[int]]]) -> list[list[Planned]]:
-    """Batches of appends; each is a stream and the bytes of padding in each of its events."""
-    return [
-        [
-            Planned(stream, f"{number:08x}{item:08x}", tuple(map(_padded, paddings)))
-            for item, (stream, paddings) in enumerate(batch)
-        ]
-        for number, batch in enumerate(batches)
-    ]
-
-
-def _padded(size: int) -> NewEvent:
-    return NewEvent("Noted", AT, {"padding": "x" * size})
-
-
-# LogOpened is position 1. The third batch begins at 6, so its append is torn between two segments;
-# the fifth begins at 10 and is split after 12, where an append ends.
-WORKLOAD = workload(
-    [("a", [1])],
-    [("b", [1, 60]), ("a", [1])],
-    [("c", [1, 1, 400])],
-    [("a", [1])],
-    [("b", [1]), ("c", [1, 1]), ("a", [1])],
-    [("d", [1, 1])],
-    [("e", [1])],
-)
-
-
-class StillLoop(asyncio.SelectorEventLoop):
-    """A loop on which no time passes: timers never fire, so nothing happens behind our back."""
-
-    def call_at(
-        self,
-        when: float,
-        callback: Callable[[*Ts], object],
-        *args: *Ts,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        """A timer that can be cancelled, and nothing else."""
-        return asyncio.TimerHandle(when, callback, args, self, context)
-
-
-def run_still(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end at one instant: the same calls leave the same bytes."""
-    with freeze_time(AT), asyncio.Runner(loop_factory=StillLoop) as runner:
-        return runner.run(coroutine)
-
-
-@dataclass
-class History:
-    """What the callers of one run were told."""
-
-    heads: dict[str, Head] = field(default_factory=dict)
-    submitted: list[str] = field(default_factory=list)  # in order, without what was refused
-    refused: set[str] = field(default_factory=set)
-    acknowledged: set[str] = field(default_factory=set)
-    shown: set[str] = field(default_factory=set)
-
-    def submit(self, planned: Planned) -> None:
-        """It is about to be sent, for the first time or again."""
-        self.submitted.append(planned.nonce)
-        self.refused.discard(planned.nonce)
-
-    def settle(self, planned: Planned, result: Result) -> None:
-        """What came of it. An unknown outcome leaves it where it is."""
-        if isinstance(result, list):
-            self.acknowledged.add(planned.nonce)
-            self.heads[planned.stream] = result[-1].head
-        elif isinstance(result, NotWritten | StoreFailed):
-            self.submitted.remove(planned.nonce)
-            self.refused.add(planned.nonce)
-        elif not isinstance(result, OutcomeUnknown):
-            raise Broken(f"{planned.nonce} was answered with {result!r}")
-
-    def require(self, recovered: tuple[str, ...]) -> None:
-        """Raise Broken unless a log with these appends keeps what the callers were told."""
-        there = set(recovered)
-        if lost := self.acknowledged - there:
-            raise Broken(f"acknowledged and lost: {sorted(lost)}")
-        if lost := self.shown - there:
-            raise Broken(f"shown and lost: {sorted(lost)}")
-        if wrong := self.refused & there:
-            raise Broken(f"refused and recorded: {sorted(wrong)}")
-        if list(recovered) != self.submitted[: len(recovered)]:
-            raise Broken(f"{recovered} is not a beginning of {self.submitted}")
+    events: list[Event]
+    appends: tuple[str, ...]
+    more: list[Append]
 
 
 class Checker:
     """Tries everything, and counts.
 
-    `runs` of a store; `images` judged, and how many of them were `distinct`; disks `opened`, among
-    them those whose recovery had been `interrupted`.
+    `runs` of a store; `images` judged, among them those whose recovery had been `interrupted`;
+    `distinct` ones among those of power cuts; `recoveries`, and how many disks were opened `whole`.
     """
 
     def __init__(
-        self, batches: list[list[Planned]] = WORKLOAD, disk: type[SimDisk] = SimDisk
+        self,
+        batches: list[list[Planned]] = WORKLOAD,
+        disk: type[SimDisk] = SimDisk,
+        segment_events: int = SEGMENT_EVENTS,
+        whole_every: int = WHOLE_EVERY,
     ) -> None:
-        self.runs = self.images = self.distinct = self.opened = self.interrupted = 0
+        self.runs = self.images = self.distinct = self.interrupted = 0
+        self.recoveries = self.opened = self.whole = 0
         self.tried: set[tuple[str, Fault, bool]] = set()
         self._batches = batches
         self._planned = {planned.nonce: planned for batch in batches for planned in batch}
         self._disk = disk
+        self._segment_events = segment_events
+        self._whole_every = whole_every
         self._dice = Random(1)
         self._known: dict[frozenset[tuple[str, bytes]], tuple[str, ...]] = {}
+        self._sound: dict[frozenset[tuple[str, bytes]], Sound] = {}
+        self._gone_on: dict[frozenset[tuple[str, bytes]], Sound] = {}
 
-    async def everything(self) -> None:
+    async def everything(self, *, second_faults_every: int = 1) -> None:
         """Faults first: they find most bugs soonest."""
         await self.faults()
+        await self.full_disks()
         await self.cuts()
-        await self.second_faults()
+        await self.second_faults(every=second_faults_every)
 
     async def faults(self) -> None:
         """Each fault at each call, once and for ever."""
         for plan in _plans(await self.journal()):
             await self.run(self._disk(), plan)
 
-    async def cuts(self) -> None:
-        """A power cut before each call, and after each."""
-        for number in range(len(await self.journal())):
-            for before, after in ((number, -1), (-1, number)):
-                disk = self._disk()
-                disk.cut(before=before, after=after)
-                await self.run(disk)
+    async def full_disks(self) -> None:
+        """Disks that end at bytes drawn from all that the log would take, without a reserve."""
+        disk = self._disk()
+        await self._live(disk, History())
+        size = sum(map(len, disk.files().values()))
+        for capacity in sorted(self._dice.sample(range(size), FULL_DISKS)):
+            await self.run(self._disk(capacity=capacity))
 
-    async def second_faults(self) -> None:
-        """A second fault while the store deals with a first that cost it room."""
-        for first in _plans(await self.journal()):
-            if first.fault in (Fault.ENOSPC, Fault.SHORT_THEN_ENOSPC) and not first.for_ever:
-                journal = await self.journal(first)
-                for second in _plans(journal[: first.at + UNDO_CALLS_MAX], after=first.at):
-                    await self.run(self._disk(), first, second)
+    async def cuts(self) -> None:
+        """A power cut before each call, and after the last."""
+        calls = len(await self.journal())
+        for number in range(calls):
+            await self._cut(before=number)
+        await self._cut(after=calls - 1)
+
+    async def second_faults(self, *, every: int = 1) -> None:
+        """A second fault while the store deals with a first that cost it room; of the first ones
+        each, or one of so many.
+        """
+        plans = [plan for plan in _plans(await self.journal()) if _costs_room(plan)]
+        for first in plans[self._dice.randrange(every) :: every]:
+            journal = await self.journal(first)
+            for second in _plans(journal[: first.at + UNDO_CALLS_MAX], after=first.at):
+                await self.run(self._disk(), first, second)
 
     async def journal(self, *plans: Plan) -> list[str]:
         """The numbered calls of a run in which nothing goes wrong but what is planned."""
@@ -211,6 +139,7 @@ class Checker:
         try:
             with suppress(PowerCut):
                 await self._live(_failing(disk, *plans), history)
+            disk.capacity = CAPACITY_BYTES  # who starts it again has made room
             for image in disk.images(dice=self._dice, stale=_old_lines(disk)):
                 history.require(await self._judge(image))
             self.images += 1
@@ -220,10 +149,15 @@ class Checker:
             broken.add_note(f"after {plans}, having made the calls {disk.journal}")
             raise
 
+    async def _cut(self, *, before: int = -1, after: int = -1) -> None:
+        disk = self._disk()
+        disk.cut(before=before, after=after)
+        await self.run(disk)
+
     async def _live(self, disk: SimDisk, history: History) -> None:
         """Open, then submit batch after batch as callers do: once more when there was no room."""
         try:
-            store = await open_store(disk)
+            store = await open_store(disk, self._segment_events)
         except (OSError, NotWritten, OutcomeUnknown, StoreFailed):
             return  # no log could be begun on this disk
         except StoreError as error:
@@ -252,38 +186,83 @@ class Checker:
     async def _recovered(self, image: SimDisk) -> tuple[str, ...]:
         """The appends that a disk without unsynced changes holds."""
         files = frozenset(image.files().items())
-        if files not in self._known:
-            self._known[files] = await self._recover(image)
-        return self._known[files]
+        found = self._known.get(files)
+        if found is None:
+            found = self._known[files] = await self._recover(image)
+        return found
 
     async def _recover(self, disk: SimDisk) -> tuple[str, ...]:
-        """Open it, check the log, go on, cut the power, open again; the appends it held."""
+        """Recover it, again, go on, cut the power, recover once more; the appends it held."""
         self.opened += 1
         try:
-            store = await open_store(disk)
-            events = await store.read(limit=EVENTS_MAX)
-            found = self._whole_appends(events)
-            events += await _go_on(store, events)
-            later = disk.power_cut()
-            before = log_files(later)
-            again = await (await open_store(later)).read(limit=EVENTS_MAX)
+            if self.opened % self._whole_every:
+                return self._recover_files(disk)
+            return await self._recover_whole(disk)
         except Broken:
             raise
         except (Exception, Hang) as error:
             raise Broken(f"not usable: {error!r}") from error
+
+    def _recover_files(self, disk: SimDisk) -> tuple[str, ...]:
+        LogFiles(disk, self._segment_events)
+        files = log_files(disk)
+        sound = self._require_sound(files)
+        second = disk.power_cut()
+        log = LogFiles(second, self._segment_events)
+        if log_files(second) != files:
+            raise Broken("a second recovery changed something")
+        log.commit(sound.more)
+        files = log_files(second)
+        self._require_gone_on(sound, files)
+        third = second.power_cut()
+        LogFiles(third, self._segment_events)
+        if log_files(third) != files:
+            raise Broken("what was recovered or added did not survive the next power cut")
+        self.recoveries += 3
+        return sound.appends
+
+    async def _recover_whole(self, disk: SimDisk) -> tuple[str, ...]:
+        store = await open_store(disk, self._segment_events)
+        events = await store.read(limit=EVENTS_MAX)
+        sound = self._require_sound(log_files(disk))
+        events += await _go_on(store, sound.more)
+        later = disk.power_cut()
+        before = log_files(later)
+        again = await (await open_store(later, self._segment_events)).read(limit=EVENTS_MAX)
         disk.restart()
         later.restart()
         if again != events:
             raise Broken("what was recovered or added did not survive the next power cut")
         if log_files(later) != before:
             raise Broken("a second recovery changed something")
-        return found
+        self.whole += 1
+        self.recoveries += 2
+        return sound.appends
+
+    def _require_sound(self, files: dict[str, bytes]) -> Sound:
+        """What is in a log's files. Raises Broken unless it is its opening, then whole appends.
+        Equal logs are looked at once.
+        """
+        key = frozenset(files.items())
+        if key not in self._sound:
+            events = events_in(files, self._segment_events)
+            self._sound[key] = Sound(events, self._whole_appends(events), _more(events))
+        return self._sound[key]
+
+    def _require_gone_on(self, sound: Sound, files: dict[str, bytes]) -> None:
+        """Raise Broken unless it is the log and what was to follow, and nothing else."""
+        key = frozenset(files.items())
+        if self._gone_on.get(key) is not sound:
+            events = events_in(files, self._segment_events)
+            before = len(sound.events)
+            added = [(event.stream, event.nonce, event.data) for event in events[before:]]
+            more = [(it.stream, it.nonce, new.data) for it in sound.more for new in it.events]
+            if events[:before] != sound.events or added != more:
+                raise Broken("it does not go on")
+            self._gone_on[key] = sound
 
     def _whole_appends(self, events: list[Event]) -> tuple[str, ...]:
-        """The appends of a log. Raises Broken unless it is its opening and then whole appends."""
-        if [event.pos for event in events] != list(range(1, len(events) + 1)):
-            raise Broken("the positions are not 1, 2, 3 …")
-        if events[0].type != "LogOpened":
+        if events and events[0].type != "LogOpened":
             raise Broken(f"the log begins with {events[0].type}")
         groups = [(nonce, list(group)) for nonce, group in groupby(events[1:], _nonce)]
         revs: dict[str, int] = {}
@@ -304,7 +283,7 @@ class Checker:
             disk = image.power_cut()
             disk.cut(before=number)
             try:
-                await open_store(disk)
+                LogFiles(disk, self._segment_events)
                 break
             except PowerCut:
                 left = [disk.power_cut()]
@@ -315,7 +294,7 @@ class Checker:
             for plan in _plans(disk.journal):
                 failing = _failing(image.power_cut(), plan)
                 with suppress(OSError, StoreError):
-                    await open_store(failing)
+                    LogFiles(failing, self._segment_events)
                 await self._require_same(expected, failing)
 
     async def _require_same(
@@ -324,20 +303,9 @@ class Checker:
         killed.restart()
         found = [await self._recover(killed)] + [await self._recovered(each) for each in left]
         self.interrupted += len(found)
+        self.images += len(found)
         if set(found) != {expected}:
             raise Broken(f"after an interrupted recovery it is no longer {expected}")
-
-
-async def open_store(disk: SimDisk) -> FileStore:
-    """The log on a disk; the same one each time it is begun."""
-    return await FileStore.open(
-        ROOT, dice=Random(1), offload=Inline(), disk=disk, segment_events=SEGMENT_EVENTS
-    )
-
-
-def log_files(disk: SimDisk) -> dict[str, bytes]:
-    """The files that are the log."""
-    return {path: data for path, data in disk.files().items() if path.startswith(f"{ROOT}/log/")}
 
 
 async def _submit(store: FileStore, batch: list[Planned], history: History) -> Sequence[Result]:
@@ -356,16 +324,26 @@ async def _submit(store: FileStore, batch: list[Planned], history: History) -> S
     return results
 
 
-async def _go_on(store: FileStore, events: list[Event]) -> list[Event]:
-    """Append to the newest stream and to a new one; what was added. Then say the first again."""
-    newest = events[-1]
-    more = prepare(newest.stream, newest.head, [_padded(1)] * 2, nonce="more")
-    added = await store.commit([more, prepare("new", NEW, [_padded(1)], nonce="new")])
+async def _go_on(store: FileStore, more: list[Append]) -> list[Event]:
+    """Append these; what was added. Then say the first again."""
+    added = await store.commit(more)
     if not all(isinstance(result, list) for result in added):
         raise Broken(f"it does not go on: {added}")
-    if await store.commit([more]) != added[:1]:
+    if await store.commit(more[:1]) != added[:1]:
         raise Broken("the same append again is not answered with its first result")
     return [event for result in added if isinstance(result, list) for event in result]
+
+
+def _more(events: list[Event]) -> list[Append]:
+    """What each log must be able to take: more of its newest stream, and a new one. An empty one
+    its first event, which the store writes.
+    """
+    if not events:
+        opened = log_opened(LOG_ID, AT)
+        return [prepare(LOG_STREAM, NEW, [opened], nonce=LOG_ID[:16])]
+    newest = events[-1]
+    more = prepare(newest.stream, newest.head, [padded(1)] * 2, nonce="more")
+    return [more, prepare("new", NEW, [padded(1)], nonce="new")]
 
 
 def _plans(journal: Sequence[str], *, after: int = -1) -> Iterator[Plan]:
@@ -374,6 +352,10 @@ def _plans(journal: Sequence[str], *, after: int = -1) -> Iterator[Plan]:
         if at > after:
             for fault in FAULTS[call]:
                 yield from (Plan(call, fault, at, for_ever) for for_ever in (False, True))
+
+
+def _costs_room(plan: Plan) -> bool:
+    return plan.fault in (Fault.ENOSPC, Fault.SHORT_THEN_ENOSPC) and not plan.for_ever
 
 
 def _failing(disk: SimDisk, *plans: Plan) -> SimDisk:

@@ -6,8 +6,9 @@ between the two (`dirty`); a `Move` is an unsynced directory operation. `names_l
 
 - names: every subset of up to five moves, else every prefix;
 - bytes, of one dirty file at a time while the others arrived wholly or not at all: every prefix of
-  what is unsynced, byte by byte; and every subset of its dirty 512-byte sectors (48 drawn when
-  there are more than six), where a missing one holds old bytes, zeros, or stale ones.
+  what is unsynced, byte by byte; and every subset of its dirty 512-byte sectors and of its dirty
+  4096-byte pages (48 drawn when there are more than six), where a missing one holds old bytes,
+  zeros, or stale ones.
 
 A sector is old or new, never half, and what is durable stays as it is: powersafe overwrite is
 assumed, and damage at rest is another test's matter. No calls, no faults, no numbers here; those
@@ -19,8 +20,9 @@ from random import Random
 from typing import NamedTuple
 
 SECTOR_BYTES = 512  # what a drive writes whole or not at all
-SECTORS_ALL_SUBSETS_MAX = 6
-SECTOR_SUBSETS_DRAWN = 48
+PAGE_BYTES = 4096  # what the page cache hands to the drive, and what most drives write inside
+ALL_SUBSETS_MAX = 6
+SUBSETS_DRAWN = 48
 MOVES_ALL_SUBSETS_MAX = 5
 
 
@@ -30,19 +32,23 @@ class Change(NamedTuple):
     offset: int
     data: bytes | None
 
-    def apply(self, content: bytearray) -> None:
-        """Make it. A gap before `offset`, where something was lost, reads as zeros."""
-        content.extend(bytes(max(0, self.offset - len(content))))
-        end = len(content) if self.data is None else self.offset + len(self.data)
-        content[self.offset : end] = self.data or b""
+    def applied(self, content: bytes) -> bytes:
+        """The content once it was made. A gap before `offset`, where something was lost, reads as
+        zeros.
+        """
+        before = content[: self.offset].ljust(self.offset, b"\0")
+        if self.data is None:
+            return before
+        return before + self.data + content[self.offset + len(self.data) :]
 
 
 class Inode:
-    """A file without its name."""
+    """A file without its name. Contents are values: disks with equal files share them."""
+
+    __slots__ = ("allocated", "cache", "dirty", "durable")
 
     def __init__(self, content: bytes = b"") -> None:
-        self.durable = bytearray(content)
-        self.cache = bytearray(content)
+        self.durable = self.cache = content
         self.dirty: list[Change] = []
         self.allocated = 0
 
@@ -53,13 +59,12 @@ class Inode:
 
     def change(self, change: Change) -> None:
         """Visible at once, durable after a sync."""
-        change.apply(self.cache)
+        self.cache = change.applied(self.cache)
         self.dirty.append(change)
 
     def sync(self) -> None:
         """What is dirty becomes durable."""
-        for change in self.dirty:
-            change.apply(self.durable)
+        self.durable = self.arrived()
         self.dirty = []
 
     def lose(self) -> None:
@@ -70,11 +75,11 @@ class Inode:
         """Forget the clean pages, among them what was lost."""
         self.cache = self.arrived()
 
-    def arrived(self) -> bytearray:
+    def arrived(self) -> bytes:
         """The content once all that is dirty has reached the disk."""
-        content = bytearray(self.durable)
+        content = self.durable
         for change in self.dirty:
-            change.apply(content)
+            content = change.applied(content)
         return content
 
 
@@ -114,8 +119,8 @@ def names_left(durable: dict[str, Inode], moves: Sequence[Move]) -> Iterator[dic
 
 def contents_left(choices: dict[Inode, list[bytes]]) -> Iterator[dict[Inode, bytes]]:
     """Each choice for each dirty file, while the others arrived wholly or not at all."""
-    bare = {inode: bytes(inode.durable) for inode in choices}
-    full = {inode: bytes(inode.arrived()) for inode in choices}
+    bare = {inode: inode.durable for inode in choices}
+    full = {inode: inode.arrived() for inode in choices}
     yield bare
     yield full
     for inode, contents in choices.items():
@@ -126,7 +131,8 @@ def contents_left(choices: dict[Inode, list[bytes]]) -> Iterator[dict[Inode, byt
 
 def choices_for(inode: Inode, *, dice: Random, stale: bytes) -> list[bytes]:
     """What may be left of a dirty file."""
-    return list(dict.fromkeys([*_prefixes(inode), *_torn(inode, dice, stale)]))
+    torn = [*_torn(inode, SECTOR_BYTES, dice, stale), *_torn(inode, PAGE_BYTES, dice, stale)]
+    return list(dict.fromkeys([*_prefixes(inode), *torn]))
 
 
 def _moves_arrived(moves: Sequence[Move]) -> Iterator[Sequence[Move]]:
@@ -139,42 +145,39 @@ def _moves_arrived(moves: Sequence[Move]) -> Iterator[Sequence[Move]]:
 
 def _prefixes(inode: Inode) -> Iterator[bytes]:
     """The unsynced bytes up to each of them."""
-    content = bytearray(inode.durable)
+    content = inode.durable
     for change in inode.dirty:
         for size in range(1, len(change.data or b"")):
-            part = bytearray(content)
-            change._replace(data=(change.data or b"")[:size]).apply(part)
-            yield bytes(part)
-        change.apply(content)
-        yield bytes(content)
+            yield change._replace(data=(change.data or b"")[:size]).applied(content)
+        content = change.applied(content)
+        yield content
 
 
-def _torn(inode: Inode, dice: Random, stale: bytes) -> Iterator[bytes]:
-    """The new content without some of its dirty sectors."""
+def _torn(inode: Inode, block: int, dice: Random, stale: bytes) -> Iterator[bytes]:
+    """The new content without some of its dirty blocks of so many bytes."""
     full = inode.arrived()
     start = min(change.offset for change in inode.dirty)
-    sectors = range(start // SECTOR_BYTES, -(-len(full) // SECTOR_BYTES))
+    blocks = range(start // block, -(-len(full) // block))
     zeros = bytes(len(full))
-    old = (bytes(inode.durable) + zeros)[: len(full)]
+    old = (inode.durable + zeros)[: len(full)]
     fillers = [old, zeros] + ([_repeated(stale, start, len(full))] if stale else [])
-    for missing in _subsets(sectors, dice):
+    for missing in _subsets(blocks, dice):
         for filler in fillers:
             content = bytearray(full)
-            for sector in missing:
-                end = min(len(full), (sector + 1) * SECTOR_BYTES)
-                hole = slice(max(start, sector * SECTOR_BYTES), end)
+            for number in missing:
+                hole = slice(max(start, number * block), min(len(full), (number + 1) * block))
                 content[hole] = filler[hole]
             yield bytes(content)
 
 
-def _subsets(sectors: range, dice: Random) -> Iterator[list[int]]:
-    size = len(sectors)
-    if size <= SECTORS_ALL_SUBSETS_MAX:
+def _subsets(blocks: range, dice: Random) -> Iterator[list[int]]:
+    size = len(blocks)
+    if size <= ALL_SUBSETS_MAX:
         masks = list(range(1 << size))
     else:
-        masks = [dice.getrandbits(size) for _ in range(SECTOR_SUBSETS_DRAWN)]
+        masks = [dice.getrandbits(size) for _ in range(SUBSETS_DRAWN)]
     for mask in masks:
-        yield [sector for bit, sector in enumerate(sectors) if mask >> bit & 1]
+        yield [number for bit, number in enumerate(blocks) if mask >> bit & 1]
 
 
 def _repeated(stale: bytes, start: int, size: int) -> bytes:

@@ -12,45 +12,30 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
+
+from service.bench.process import Answer
+
+__all__ = ["ROOT", "Answer", "Server", "ServerDidNotStartError", "serving"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
+Env: TypeAlias = Mapping[str, str] | None
+Command: TypeAlias = Sequence[str]
+
 _STARTED = re.compile(r"joblog \S+ serving (http://\S+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body, decoded."""
-        return json.loads(self.body)
 
 
 class Server:
     """One process. `url` is where it listens."""
 
-    def __init__(self, data: Path, *flags: str, env: dict[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve", "--data", str(data), "--port", "0", *flags],
-            cwd=ROOT,
-            env=os.environ | (env or {}),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def __init__(self, data: Path, *flags: str, env: Env = None, before: Command = ()) -> None:
+        """`before` is a command that runs the server's own, as `strace` does."""
+        self._process = _spawn(data, *flags, env=env, before=before)
         self.lines: list[str] = []
         self.url = self._read_url()
 
@@ -91,8 +76,8 @@ class Server:
         return [json.loads(line) for line in answer.body.splitlines()]
 
     def kill(self) -> None:
-        """Kill -9, and wait until it is gone."""
-        os.kill(self.pid, signal.SIGKILL)
+        """Kill -9, what runs it too, and wait until it is gone."""
+        os.killpg(self.pid, signal.SIGKILL)
         self.wait()
 
     def terminate(self) -> int:
@@ -108,10 +93,17 @@ class Server:
         self._process.stderr.close()
         return code
 
+    def read_line(self) -> None:
+        """Wait for one more line of what it prints, which is then in `lines`."""
+        assert self._process.stderr is not None
+        self.lines.append(self._process.stderr.readline().rstrip("\n"))
+
     def destroy(self) -> None:
         """Whatever state it is in, it is gone afterwards."""
         if self._process.poll() is None:
             self.kill()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
 
     def _read_url(self) -> str:
         assert self._process.stderr is not None
@@ -132,10 +124,35 @@ class ServerDidNotStartError(Exception):
         self.lines = lines
 
 
+def kill_while_starting(data: Path, *flags: str, env: Env = None, after_s: float) -> None:
+    """Start a server and kill it so much later, wherever it is by then."""
+    with _spawn(data, *flags, env=env) as process:
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(after_s)
+            assert process.stderr is not None
+            raise ServerDidNotStartError(code, process.stderr.read().splitlines())
+        process.kill()
+
+
+def _spawn(
+    data: Path, *flags: str, env: Env = None, before: Command = ()
+) -> "subprocess.Popen[str]":
+    serve = [sys.executable, "-m", "service", "serve", "--data", str(data), "--port", "0", *flags]
+    return subprocess.Popen(
+        [*before, *serve],
+        cwd=ROOT,
+        env=os.environ | (env or {}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 @contextmanager
-def serving(data: Path, *flags: str, env: dict[str, str] | None = None) -> Iterator[Server]:
+def serving(data: Path, *flags: str, env: Env = None, before: Command = ()) -> Iterator[Server]:
     """A server for the length of a `with`."""
-    server = Server(data, *flags, env=env)
+    server = Server(data, *flags, env=env, before=before)
     try:
         yield server
     finally:

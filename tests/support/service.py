@@ -8,7 +8,7 @@ What a worker makes of jobs is `world`'s matter.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
@@ -28,21 +28,32 @@ from projections.job import Job
 from projections.projector import Projector
 from projections.table import MEMORY, JobTable
 from service import commands
+from service.access import Keyring
 from service.admission import Admission
 from service.backoff import DEFAULT
 from service.commands import Ending
+from service.due import DueWork
 from service.jobs import Jobs
+from service.kinds import Kinds
 from service.processors import Processor, Registry
 from service.processors.email import email_processor
 from service.processors.email.simulated import SimulatedTransport
-from service.web.app import build_app
+from service.web.access import Access
+from service.web.app import Parts, build_app
 from service.web.health import Health
+from service.web.waits import Waits
 
 LOG_ID = "1f" * 16
+LEASE_S = 30.0
 URL = "http://localhost:8080"
 ACTOR = "local:tester"
 WORKER = {"actor": "worker:w-test"}
-EMAIL = {"to": "ada@example.com", "subject": "Hello", "body": "How are you?"}
+EMAIL = {  # with a sender, so that nothing is filled in
+    "to": "ada@example.com",
+    "subject": "Hello",
+    "from": "jobs@joblog.example",
+    "body": "How are you?",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class RunningService:
     log: EventLog
     projector: Projector
     jobs: Jobs
+    kinds: Kinds
+    board: JobBoard
     app: Starlette
     http: httpx2.AsyncClient
 
@@ -106,24 +119,33 @@ async def running_service(
     *processors: Processor,
     store: EventStore | None = None,
     free_bytes: int = 1_000,
+    max_pending: int = 100_000,
     health: Health | None = None,
     allowed_hosts: Iterable[str] = (),
+    held_max: int = 100,
+    keyring: Keyring | None = None,
     projecting: bool = True,
     seed: int = 1,
 ) -> AsyncIterator[RunningService]:
-    """A service with kind `email` and these; it takes work while `free_bytes` is at least 1,000."""
+    """A service with kind `email` and these; it takes work while `free_bytes` is at least 1,000 and
+    at most `max_pending` jobs would be open.
+    """
     dice = Random(seed)
     log = EventLog(store or MemoryStore(log_id=LOG_ID), dice=dice)
     table = JobTable(MEMORY, log_id=LOG_ID)
-    projector = Projector(log, JobBoard(), table, offload=Inline())
-    jobs = Jobs(log, projector, dice=dice)
-    mail = SimulatedTransport(seed=1, failure_rate=0, latency_s=0)
+    board = JobBoard()
+    projector = Projector(log, board, table, offload=Inline())
+    admission = Admission(
+        log,
+        free_bytes=lambda: free_bytes,
+        min_free_bytes=1_000,
+        open_jobs=lambda: len(board),
+        max_pending=max_pending,
+    )
+    parts = _parts(log, board, projector, admission, dice, processors, health, held_max)
     app = build_app(
-        jobs,
-        Registry(email_processor(mail, backoff=DEFAULT), *processors),
-        Admission(log, free_bytes=lambda: free_bytes, min_free_bytes=1_000),
-        health or AllWell(),
-        actor=ACTOR,
+        parts,
+        access=Access(keyring or Keyring(), local=ACTOR),
         allowed_hosts=allowed_hosts,
         dice=dice,
     )
@@ -132,12 +154,40 @@ async def running_service(
     try:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
-            yield RunningService(log, projector, jobs, app, client)
+            yield RunningService(log, projector, parts.jobs, parts.kinds, board, app, client)
     finally:
         for task in following:
             await _stopped(task)
         await projector.flush()
         table.close()
+
+
+def _parts(
+    log: EventLog,
+    board: JobBoard,
+    projector: Projector,
+    admission: Admission,
+    dice: Random,
+    processors: Sequence[Processor],
+    health: Health | None,
+    held_max: int,
+) -> Parts:
+    due = DueWork(board, admission)
+    projector.listen(due.wake)
+    mail = SimulatedTransport(seed=1, failure_rate=0, latency_s=0)
+    return Parts(
+        log=log,
+        projector=projector,
+        jobs=Jobs(log, projector, dice=dice),
+        kinds=Kinds(log, projector),
+        registry=Registry(email_processor(mail, backoff=DEFAULT), *processors),
+        admission=admission,
+        due=due,
+        health=health or AllWell(),
+        waits=Waits(held_max),
+        offload=Inline(),
+        lease_s=LEASE_S,
+    )
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

@@ -53,9 +53,11 @@ def numbered(
     name = method.__name__.lstrip("_")
 
     def call(self: "SimDisk", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        self._before(name)
+        number = self._before(name)
         result = method(self, *args, **kwargs)
-        self._after()
+        if number == self._cut_after:
+            self._off = True
+            raise PowerCut
         return result
 
     return call
@@ -103,7 +105,7 @@ class SimDisk:
 
     def power_cut(self) -> "SimDisk":
         """The disk after a power cut that nothing unsynced survived; if all is synced, a copy."""
-        return self.holding({path: bytes(inode.durable) for path, inode in self._durable.items()})
+        return self.holding({path: inode.durable for path, inode in self._durable.items()})
 
     def images(self, *, dice: Random, stale: bytes = b"") -> Iterator["SimDisk"]:
         """Every state that a power cut may leave, once each. Changes nothing here."""
@@ -116,7 +118,7 @@ class SimDisk:
             here = {inode: choices[inode] for inode in names.values() if inode.dirty}
             for contents in contents_left(here):
                 files = {
-                    path: contents[inode] if inode.dirty else bytes(inode.durable)
+                    path: contents[inode] if inode.dirty else inode.durable
                     for path, inode in names.items()
                 }
                 key = frozenset(files.items())
@@ -126,7 +128,7 @@ class SimDisk:
 
     def files(self) -> dict[str, bytes]:
         """What reads would see: every file's content by path."""
-        return {path: bytes(inode.cache) for path, inode in self._cached.items()}
+        return {path: inode.cache for path, inode in self._cached.items()}
 
     def holding(self, files: dict[str, bytes]) -> "SimDisk":
         """Another disk like this one, with these files, all durable."""
@@ -145,9 +147,15 @@ class SimDisk:
         if path not in self._directories:
             raise _no_such_file(path)
         below = f"{path}/" if path else ""
-        paths = [*self._cached, *self._directories, *self._databases]
-        names = {found[len(below) :] for found in paths if found.startswith(below)}
-        return sorted(name for name in names if name and "/" not in name)
+        start = len(below)
+        paths = (*self._cached, *self._directories, *self._databases)
+        return sorted(
+            [
+                found[start:]
+                for found in paths
+                if found.startswith(below) and found.find("/", start) < 0 and found != path
+            ]
+        )
 
     def mkdir(self, path: str) -> None:
         """See Disk."""
@@ -187,7 +195,7 @@ class SimDisk:
 
     def read(self, handle: int, offset: int, count: int) -> bytes:
         """See Disk."""
-        return bytes(self._inode(handle).cache[offset : offset + count])
+        return self._inode(handle).cache[offset : offset + count]
 
     @numbered
     def write(self, handle: int, data: bytes) -> int:
@@ -278,20 +286,18 @@ class SimDisk:
                 self._kept[path] = _connect(self._databases[path])
         return _connect(self._databases[path])
 
-    def _before(self, call: str) -> None:
+    def _before(self, call: str) -> int:
         number = len(self.journal)
-        self._off = self._off or number == self._cut_before
-        self._require_power()
+        if self._off or number == self._cut_before:
+            self._off = True
+            raise PowerCut
         if number >= CALLS_MAX:
             raise Hang(self.journal[-5:])
         self.journal.append(call)
-        self._fault = self._due(call, number)
+        self._fault = self._due(call, number) if self._plans else None
         if self._fault in ERRORS and call not in ("datasync", "syncdir"):
             raise error(self._fault)
-
-    def _after(self) -> None:
-        self._off = len(self.journal) - 1 == self._cut_after
-        self._require_power()
+        return number
 
     def _due(self, call: str, number: int) -> Fault | None:
         plan = next((each for each in self._plans if each.due(call, number)), None)
@@ -314,7 +320,8 @@ class SimDisk:
         return handle
 
     def _inode(self, handle: int) -> Inode:
-        self._require_power()
+        if self._off:
+            raise PowerCut
         try:
             return self._handles[handle]
         except KeyError:

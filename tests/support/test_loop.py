@@ -1,14 +1,14 @@
 """The virtual loop keeps the promises that every other test rests on.
 
 A test clock that is wrong makes wrong tests pass, so each promise is tried alone: the order of
-deadlines, the exact instant at which they fire, cancellation, and the two ways it must fail loudly.
-What is not tried here is asyncio.
+deadlines, the exact instant at which they fire, cancellation, idleness, and the ways it must fail
+loudly. What is not tried here is asyncio.
 """
 
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
 
@@ -19,7 +19,8 @@ from eventstore import clock
 from eventstore.event import NEW, NewEvent
 from eventstore.log import EventLog
 from eventstore.memory import MemoryStore
-from tests.support.loop import START, Deadlock, elapsed, run_virtual
+from service.testing.loop import START, Deadlock, Livelock, TimeIsFrozenError, VirtualLoop
+from tests.support.loop import elapsed, run_virtual
 from tests.support.wait import until
 
 
@@ -145,21 +146,98 @@ def test_a_wait_that_nobody_can_end_is_a_deadlock_and_says_where():
     async def main():
         await asyncio.create_task(waits_in_vain(), name="the poor one")
 
-    with pytest.raises(Deadlock, match=r"the poor one waits in Event\.wait") as caught:
+    with pytest.raises(
+        Deadlock, match=r"the poor one waits in .*waits_in_vain > Event\.wait"
+    ) as caught:
         run_virtual(main)
     assert "nothing is ready and no timer is set" in str(caught.value)
 
 
 def test_a_hidden_thread_is_a_deadlock_too():
-    with ThreadPoolExecutor(1) as executor:
-        release = threading.Event()
+    release = threading.Event()
 
-        async def main():
-            await asyncio.get_running_loop().run_in_executor(executor, release.wait)
+    async def main():
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
-        with pytest.raises(Deadlock):
-            run_virtual(main)
-        release.set()
+        def hidden():
+            release.wait()
+            with suppress(RuntimeError):  # the loop is closed by then
+                loop.call_soon_threadsafe(woken.set)
+
+        thread.append(threading.Thread(target=hidden))
+        thread[0].start()
+        await woken.wait()
+
+    thread: list[threading.Thread] = []
+    with pytest.raises(Deadlock):
+        run_virtual(main)
+    release.set()
+    thread[0].join()
+
+
+async def test_what_is_meant_for_a_thread_runs_at_once_on_this_one():
+    ran_on = await asyncio.to_thread(threading.get_ident)
+    assert ran_on == threading.get_ident()
+    assert elapsed() == 0
+
+
+async def test_an_error_of_what_is_meant_for_a_thread_reaches_who_awaits_it():
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.get_running_loop().run_in_executor(None, lambda: 1 // 0)
+
+
+def test_what_is_always_ready_and_lets_no_time_pass_is_a_livelock_and_says_who():
+    async def never_waits():
+        while True:  # noqa: ASYNC110  that is the point
+            await asyncio.sleep(0)
+
+    async def main():
+        await asyncio.create_task(never_waits(), name="the busy one")
+
+    with pytest.raises(Livelock, match=r"the busy one waits in .*never_waits > sleep"):
+        run_virtual(main)
+
+
+async def test_idle_is_when_all_that_can_be_done_at_an_instant_is_done():
+    loop, done = virtual_loop(), []
+    for turn in range(10):
+        asyncio.create_task(some_turns(turn, done))  # noqa: RUF006  over before idle returns
+    loop.call_later(0.000001, done.append, "too late")
+    await loop.idle()
+    assert done == list(range(10))
+    assert elapsed() == 0
+
+
+async def test_idle_waits_for_the_first_instant_that_fits():
+    done = []
+    for delay in (1, 2, 3):
+        asyncio.get_running_loop().call_later(delay, done.append, delay)
+    await virtual_loop().idle(lambda: len(done) == 2)
+    assert (elapsed(), done) == (2, [1, 2])
+
+
+async def test_several_may_wait_for_idleness_and_one_may_have_gone():
+    loop = virtual_loop()
+    gone = asyncio.create_task(loop.idle(lambda: elapsed() >= 5))
+    there = asyncio.create_task(loop.idle(lambda: elapsed() >= 5))
+    await asyncio.sleep(4)
+    gone.cancel()
+    await asyncio.sleep(1)
+    await there
+    assert (gone.cancelled(), elapsed()) == (True, 5)
+
+
+async def test_after_a_jump_what_was_due_in_between_is_due():
+    fired = []
+    loop = virtual_loop()
+    loop.call_later(1, lambda: fired.append(elapsed()))
+    loop.call_later(3601, lambda: fired.append(elapsed()))
+    loop.jump(3600)
+    assert fired == []
+    await loop.idle()
+    assert fired == [3600]
+    await asyncio.sleep(1)
+    assert fired == [3600, 3601]
 
 
 def test_after_a_deadlock_the_tasks_are_cancelled_and_time_is_real():
@@ -182,7 +260,7 @@ def test_a_freeze_around_it_is_refused():
     async def main():
         """Never runs."""
 
-    with freeze_time(START), pytest.raises(AssertionError, match="one freeze"):
+    with freeze_time(START), pytest.raises(TimeIsFrozenError, match="one freeze"):
         run_virtual(main)
 
 
@@ -225,3 +303,15 @@ async def test_until_says_what_came_instead():
     with pytest.raises(AssertionError, match="LogOpened of log"):
         await until(log, lambda event: event.type == "Wanted", within=90)
     assert elapsed() == 90
+
+
+def virtual_loop() -> VirtualLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+async def some_turns(number, done):
+    for _ in range(number):
+        await asyncio.sleep(0)
+    done.append(number)

@@ -104,6 +104,12 @@ def test_beyond_six_sectors_subsets_are_drawn_the_same_for_the_same_seed() -> No
     assert 512 * 8 + 40 < len(first) < 512 * 8 + 2 * 48
 
 
+def test_whole_pages_are_lost_too() -> None:
+    disk = disk_with(synced=b"", unsynced=b"n" * 4096 * 2)
+    left = {image.files()["d/file"] for image in disk.images(dice=Random(1))}
+    assert {bytes(4096) + b"n" * 4096, b"n" * 4096 + bytes(4096)} <= left
+
+
 def test_names_not_synced_may_be_there_or_not_in_any_combination() -> None:
     disk = disk_with(synced=b"old", unsynced=b"")
     disk.close(disk.create("d/a"))

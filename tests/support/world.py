@@ -20,7 +20,7 @@ from eventstore.event import Append, Event
 from eventstore.log import EventLog
 from eventstore.memory import MemoryStore
 from eventstore.offload import Inline
-from eventstore.store import PAGE_MAX, EventStore, Result
+from eventstore.store import EventStore, Result
 from eventstore.timestamp import Timestamp, later, parse, seconds_between
 from projections.board import JobBoard
 from projections.events import BackoffPolicy
@@ -28,14 +28,18 @@ from projections.job import Job
 from projections.projector import Projector
 from projections.table import MEMORY, JobTable
 from service import backoff
-from service.attempt import RunningAttempt, WorkerIdentity
+from service.attempt import RunningAttempt
+from service.claims import Claims, WorkerIdentity
 from service.commands import Options
 from service.jobs import Jobs
+from service.kinds import Kinds
 from service.processors import Attempt, Processor, Registry, processor
+from service.rescue import Rescue
 from service.settings import Settings
+from service.testing.loop import START
 from service.wiring import Service, assembled
 from service.worker import Worker
-from tests.support.loop import START
+from tests.support.through import Through
 
 CLIENT = {"actor": "client"}
 LEASE_S = 30.0
@@ -44,13 +48,13 @@ Verdict: TypeAlias = Callable[[Append], StoreError | None]
 Step: TypeAlias = Any  # what one attempt does: an error to raise, a coroutine function, or a result
 
 
-class Hiccups:
+class Hiccups(Through):
     """A store that fails as told. `refuse` says which appends are not written and what is answered;
     `lose` which are written although the answer is an error. `commits` holds the types of each.
     """
 
     def __init__(self, store: EventStore) -> None:
-        self._store = store
+        super().__init__(store)
         self.refuse: Verdict = lambda _: None
         self.lose: Verdict = lambda _: None
         self.latency_s = 0.0
@@ -69,26 +73,6 @@ class Hiccups:
             result = next(written) if error is None else error
             results.append(self.lose(append) or result)
         return results
-
-    async def read(self, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
-        """See EventStore."""
-        return await self._store.read(after, limit)
-
-    async def read_stream(self, stream: str, after_rev: int = 0) -> list[Event]:
-        """See EventStore."""
-        return await self._store.read_stream(stream, after_rev)
-
-    async def head(self) -> int:
-        """See EventStore."""
-        return await self._store.head()
-
-    async def wait(self, after: int, timeout: float) -> None:
-        """See EventStore."""
-        await self._store.wait(after, timeout)
-
-    async def aclose(self) -> None:
-        """See EventStore."""
-        await self._store.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +133,17 @@ class World:
         """The types of the job's events, oldest first."""
         return [event.type for event in await self.events(job_id)]
 
+    def claims(self, name: str) -> Claims:
+        """The claims of a worker of this name."""
+        return Claims(self.jobs, self.service.kinds, WorkerIdentity(name, 1, LEASE_S))
+
     async def attempt(
         self, job_id: str, processor: Processor, *, name: str = "w"
     ) -> RunningAttempt:
-        """An attempt outside of any worker, not yet begun."""
-        identity = WorkerIdentity(name, 1, LEASE_S)
-        return RunningAttempt(self.jobs, processor, await self.get(job_id), identity)
+        """An attempt outside of any worker, claimed and not yet begun."""
+        claims = self.claims(name)
+        claim = await claims.claim(await self.get(job_id))
+        return RunningAttempt(claims, processor, claim)
 
     @asynccontextmanager
     async def another_worker(
@@ -167,24 +156,36 @@ class World:
         board, table = JobBoard(), JobTable(MEMORY, log_id=opened.data["log_id"])
         projector = Projector(self.log, board, table, offload=Inline())
         await projector.catch_up()
+        jobs, kinds = Jobs(self.log, projector, dice=self.dice), Kinds(self.log, projector)
+        epoch = self.service.rescue._epoch
         worker = Worker(
-            Jobs(self.log, projector, dice=self.dice),
+            Claims(jobs, kinds, WorkerIdentity("another", epoch, LEASE_S)),
             board,
             Registry(*processors),
             self.worker._admission,
-            WorkerIdentity("another", self.worker._me.epoch, LEASE_S),
             concurrency=concurrency,
+            threads=False,
+        )
+        rescue = Rescue(
+            jobs,
+            board,
+            epoch=epoch,
+            ours=worker.tokens,
+            recording=worker.recording,
+            cancel_grace_s=10,
         )
         projector.listen(worker.wake)
         following = asyncio.create_task(projector.follow())
+        rescuing = asyncio.create_task(rescue.run())
         working = asyncio.create_task(worker.run())
         try:
             yield following
             await worker.drain(10)
             await working
         finally:
-            following.cancel()
-            await asyncio.wait([following])
+            for task in (rescuing, following):
+                task.cancel()
+                await asyncio.wait([task])
             await projector.flush()
             table.close()
 
@@ -197,7 +198,7 @@ async def world(
     dice = Random(seed)
     hiccups = Hiccups(store or MemoryStore(log_id=f"{dice.getrandbits(128):032x}"))
     log = EventLog(hiccups, dice=dice)
-    told = Settings(**{"store": "memory:", "lease_s": LEASE_S, **settings})
+    told = Settings(**{"store": "memory:", "lease_s": LEASE_S, "threads": False, **settings})
     try:
         async with assembled(log, Registry(*processors), told, dice) as service:
             yield World(hiccups, log, service, dice)

@@ -21,7 +21,9 @@ def joblog(
     color: bool = False,
 ) -> Result:
     """Run `joblog` with these arguments, and `given` on stdin; with `color`, where colours show."""
-    runner = CliRunner(env={"NO_COLOR": None, "JOBLOG_DATA": None} | (env or {}))
+    runner = CliRunner(
+        env={"NO_COLOR": None, "JOBLOG_DATA": None, "JOBLOG_TOKEN": None} | (env or {})
+    )
     return runner.invoke(cli, list(map(str, args)), input=given, color=color, prog_name="joblog")
 
 

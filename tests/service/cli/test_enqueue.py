@@ -60,6 +60,25 @@ def test_flags_make_a_message(requests: Requests) -> None:
     assert headers == {"Content-Type": "application/json"}
 
 
+def test_a_message_may_have_many_recipients_and_html(requests: Requests) -> None:
+    succeed(
+        "enqueue", "email", "--to", "a@x.example", "--to", "B <b@x.example>", "--cc", "c@x.example",
+        "--bcc", "d@x.example", "--reply-to", "e@x.example", "--reply-to", "f@x.example",
+        "--from", "Jobs <g@x.example>", "--subject", "Hello", "--body", "", "--html", "<p>", *URL,
+    )  # fmt: skip
+    assert requests[0][2] == {
+        "to": ["a@x.example", "B <b@x.example>"], "cc": "c@x.example", "bcc": "d@x.example",
+        "reply_to": ["e@x.example", "f@x.example"], "from": "Jobs <g@x.example>",
+        "subject": "Hello", "body": "", "html": "<p>",
+    }  # fmt: skip
+
+
+def test_a_variable_holds_an_address_a_line(requests: Requests) -> None:
+    env = {"JOBLOG_TO": "Ada King <a@x.example>\nb@x.example", "JOBLOG_SUBJECT": "Hello"}
+    assert joblog("enqueue", "email", *URL, env=env).exit_code == 0
+    assert requests[0][2] == {"to": ["Ada King <a@x.example>", "b@x.example"], "subject": "Hello"}
+
+
 def test_any_payload_and_all_options(requests: Requests) -> None:
     succeed(
         "enqueue", "report", "--payload", '{"n": [1]}', "--key", 'k "1"', "--delay", "2.5",

@@ -147,7 +147,7 @@ def test_history_for_people(root: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert headers.split() == ["position", "time", "type", "attempt", "words"]
     assert [row.split()[0] for row in rows] == ["3", "5", "7", "8"]
     assert rows[0].endswith("report, 3 attempts")
-    assert rows[2].endswith(r"error, no more; ValueError: no\x1b[2J luck")
+    assert rows[2].endswith(r"error, not again by itself; ValueError: no\x1b[2J luck")
     assert succeed("history", DONE, "--data", root).splitlines()[1].endswith("[local:ada]")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from projections.table import JobTable
 from service.cli.files import LogFiles, replayed
-from tests.service.cli.logs import DONE, GONE, OFF, STORY, flip, segment, write_log
+from tests.service.cli.logs import DONE, GONE, OFF, STORY, alter, flip, segment, write_log
 from tests.service.cli.runner import at_a_terminal, files_of, joblog, printed, refused, succeed
 
 END = 1 + sum(len(events) for _, events in STORY)
@@ -110,8 +110,11 @@ def test_differences_are_grouped_and_named_by_field(root: Path) -> None:
         database.execute("UPDATE jobs SET doc = ? WHERE id = ?", (changed, DONE))
         database.execute("DELETE FROM jobs WHERE id = ?", (GONE,))
         added = msgspec.json.encode(document | {"id": "x", "created_pos": 99})
-        row = (99, "x", "email", "completed", document["created_at"], added)
-        database.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)", row)
+        database.execute(
+            "INSERT INTO jobs SELECT 99, 'x', kind, status, rev, priority, created_at, run_at,"
+            " next_attempt_at, expires_at, held_at, ? FROM jobs WHERE id = ?",
+            (added, DONE),
+        )
     result = joblog("replay", "--diff", "--data", root)
     assert result.exit_code == 1
     found = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
@@ -125,6 +128,21 @@ def test_differences_are_grouped_and_named_by_field(root: Path) -> None:
         "attempts": {"log": 1, "table": 7},
     }
     assert "1 added, 1 removed, 1 changed" in result.stderr
+
+
+def test_counts_that_are_not_those_of_the_log_are_told_by_state(root: Path) -> None:
+    make_table(root)
+    with changing(root) as database:
+        database.execute("UPDATE counts SET number = 7 WHERE status = 'completed'")
+        database.execute("INSERT INTO counts VALUES ('email', 'processing', 1)")
+    result = joblog("replay", "--diff", "--data", root)
+    assert result.exit_code == 1
+    [found] = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
+    assert (found["change"], found["job_id"]) == ("changed", "kind-email")
+    assert found["fields"] == {
+        "processing": {"log": 0, "table": 1},
+        "completed": {"log": 1, "table": 7},
+    }
 
 
 def test_differences_for_people(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +205,22 @@ def test_diff_takes_no_position_and_no_digest(root: Path) -> None:
 def test_the_position_has_a_variable_of_its_own(root: Path) -> None:
     env = {"JOBLOG_TO_POS": "3", "JOBLOG_TO": "ada@example.com"}
     assert printed("replay", "--data", root, env=env)[0]["position"] == 3
+
+
+@pytest.mark.parametrize(
+    ("pos", "old", "new", "expected"),
+    [
+        (2, b'"kind"', b'"kin"', "position 2: JobCreated: Object missing required field `kind`"),
+        (2, b'"time":"2026-11-23', b'"time":"2026-11-32', "position 2: JobCreated: time is no"),
+        (2, b'"priority":0', b'"priority":"0"', "position 2: JobCreated: Expected `int`"),
+        (9, b'"run_at":"', b'"run_at":1,"x":"', "position 9: JobCreated: Expected `str`"),
+    ],
+)
+def test_an_event_that_makes_no_sense_is_damage_and_named(
+    root: Path, pos: int, old: bytes, new: bytes, expected: str
+) -> None:
+    """No disk does that: its checksum holds."""
+    alter(root, pos, old, new)
+    said = refused(3, "replay", "--digest", "--data", root)
+    assert expected in said
+    assert "`joblog verify` lists all damage" in said

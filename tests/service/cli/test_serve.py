@@ -13,10 +13,10 @@ import pytest
 from eventstore.errors import StoreCorrupt, StoreFailed, StoreLocked
 from projections.job import IllegalTransitionError
 from service.cli import serve as serve_module
+from service.cli import working
 from service.server import CannotListenError
-from service.settings import Settings
+from service.settings import CannotServeError, EmailSettings, Settings
 from service.version import VERSION
-from service.wiring import CannotServeError
 from tests.service.cli.logs import write_log
 from tests.service.cli.runner import joblog, refused
 from tests.support.build import job_completed, record
@@ -26,7 +26,7 @@ URL = "http://127.0.0.1:8080"
 
 @pytest.fixture(autouse=True)
 def _no_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve_module, "log_to_stderr", lambda _: None)
+    monkeypatch.setattr(working, "log_to_stderr", lambda _: None)
 
 
 def served(monkeypatch: pytest.MonkeyPatch, *args: object, **more: Any) -> Settings:
@@ -57,14 +57,50 @@ def test_every_option_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     found = served(
         monkeypatch, "--host", "::1", "--port", 0, "--concurrency", 7, "--processors", "a.b",
         "--no-worker", "--lease", 5, "--drain", 0, "--insecure", "--seed", 3, "--backoff-base", 0.1,
-        "--email-failure-rate", 0.5, "--email-latency", 0, "--store", "memory:",
-        "--allow-host", "jobs.example", "--allow-host", "j.example",
+        "--store", "memory:", "--allow-host", "jobs.example", "--allow-host", "j.example",
+        "--max-pending", 9, "--tokens", "a;b",
+        "--tokens-file", "t", "--max-connections", 5, "--max-waiting", 0,
     )  # fmt: skip
     assert found == Settings(
         store="memory:", host="::1", port=0, concurrency=7, processors="a.b", work=False,
         lease_s=5.0, drain_s=0.0, insecure=True, seed=3, backoff_base_s=0.1,
-        email_failure_rate=0.5, email_latency_s=0.0, allowed_hosts=("jobs.example", "j.example"),
+        allowed_hosts=("jobs.example", "j.example"), max_pending=9,
+        tokens="a;b", tokens_file="t", connections_max=5, held_max=0,
     )  # fmt: skip
+
+
+def test_every_option_about_email_is_a_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+    found = served(
+        monkeypatch, "--email-transport", "smtp", "--email-from", "jobs@x.example",
+        "--email-message-id-domain", "ids.example", "--email-on-unknown", "hold",
+        "--email-directory", "mail", "--email-failure-rate", 0.5, "--email-latency", 0,
+        "--smtp-host", "mail.example", "--smtp-port", 26, "--smtp-tls", "implicit",
+        "--smtp-username", "joblog", "--smtp-password-file", tmp_path / "password",
+        "--smtp-connections", 3, "--smtp-connect-timeout", 1, "--smtp-command-timeout", 2,
+        "--smtp-answer-timeout", 3,
+    )  # fmt: skip
+    assert found.email == EmailSettings(
+        transport="smtp", sender="jobs@x.example", message_id_domain="ids.example",
+        on_unknown="hold", directory="mail", failure_rate=0.5, latency_s=0.0,
+        smtp_host="mail.example", smtp_port=26, smtp_tls="implicit", smtp_username="joblog",
+        smtp_password="correct horse", smtp_connections=3, smtp_connect_s=1.0, smtp_command_s=2.0,
+        smtp_answer_s=3.0,
+    )  # fmt: skip
+    assert "correct horse" not in repr(found)
+
+
+def test_a_password_may_be_a_variable_and_is_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"JOBLOG_SMTP_PASSWORD": "correct horse"}
+    assert served(monkeypatch, env=env).email.smtp_password == "correct horse"
+    refused(2, "serve", "--smtp-password", "correct horse")
+
+
+def test_a_password_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere"
+    assert str(missing) in refused(2, "serve", "--smtp-password-file", missing)
 
 
 def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +120,15 @@ def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--drain", "nan"),
         ("--drain", "-1"),
         ("--email-failure-rate", "1.1"),
+        ("--max-pending", "0"),
+        ("--email-transport", "pigeon"),
+        ("--email-on-unknown", "maybe"),
+        ("--smtp-tls", "some"),
+        ("--smtp-port", "0"),
+        ("--smtp-answer-timeout", "0"),
         ("--log-format", "xml"),
+        ("--max-connections", "0"),
+        ("--max-waiting", "-1"),
         ("surplus",),
     ],
 )

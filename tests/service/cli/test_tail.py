@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import tail
-from tests.service.cli.logs import DONE, STORY, flip, forget, lines_of, segment, write_log
+from tests.service.cli.logs import DONE, STORY, alter, flip, forget, lines_of, segment, write_log
 from tests.service.cli.runner import at_a_terminal, joblog, refused, succeed
 from tests.support.build import at
 
@@ -104,3 +104,12 @@ def test_following_one_type(root: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tail.threading, "Event", lambda: waiting)
     result = joblog("tail", "--follow", "--type", "JobFailed", "--data", root)
     assert result.stdout.encode() == lines[7]
+
+
+def test_data_of_an_unknown_type_may_hold_any_integer(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alter(root, 2, b'"JobCreated","v":1', b'"JobAdmired","v":1')
+    alter(root, 2, b'"priority":0', b'"priority":%d' % 2**70)
+    at_a_terminal(monkeypatch)
+    assert str(2**70) in succeed("tail", "--data", root)

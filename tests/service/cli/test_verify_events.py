@@ -7,21 +7,29 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore.event import Event, NewEvent
 from projections.verify import LifeCycles
 from tests.support.build import (
+    CANCELLING,
+    HELD,
     HISTORIES,
     JOB_ID,
     LOG_ID,
     at,
     attempt_failed,
     attempt_started,
+    cancel_requested,
     job_cancelled,
     job_completed,
     job_created,
     job_failed,
+    job_held,
     job_retried,
+    kind_limited,
+    kind_paused,
+    kind_resumed,
     lease_renewed,
     random_life,
     record,
@@ -43,6 +51,24 @@ def found_in(*new: NewEvent) -> list[str]:
 
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=str)
 def test_a_way_into_each_state_is_sound(history: tuple[NewEvent, ...]) -> None:
+    assert found_in(*history) == []
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        HELD,
+        [*HELD, job_retried(30)],
+        [*HELD, job_cancelled(30)],
+        CANCELLING,
+        [*CANCELLING, job_completed(20)],
+        [*CANCELLING, attempt_failed(20, reason="cancelled"), job_cancelled(20)],
+        [job_created(expires_at=at(9)), job_failed(9, attempt=0, reason="expired")],
+        [job_created(facts={"a": 1}), attempt_started(1), attempt_failed(2, retry_at=at(3),
+         reason="unknown", accepted=[0], refused=[1], facts={"code": 451})],
+    ],
+)  # fmt: skip
+def test_holds_cancellations_and_expiries_are_sound(history: list[NewEvent]) -> None:
     assert found_in(*history) == []
 
 
@@ -74,8 +100,36 @@ CREATED, STARTED = job_created(), attempt_started(10)
         ([job_created(priority="high")], "JobCreated: Expected `int`, got `str` - at `$.priority`"),
         ([job_created(run_at="tomorrow")], "JobCreated: run_at is no timestamp: 'tomorrow'"),
         ([job_created(run_at="2026-11-24T12:00:00Z")], "JobCreated: run_at is no timestamp"),
+        ([job_created(run_at="2026-11-31T12:00:00.000000Z")], "JobCreated: run_at is no timestamp"),
+        ([replace(CREATED, time="2026-11-23")], "JobCreated: time is no timestamp: '2026-11-23'"),
         ([CREATED, attempt_started(10, lease_until="x")], "lease_until is no timestamp"),
         ([NewEvent("JobCreated", at(0), {"kind": "email"})], "Object missing required field"),
+        ([CREATED, cancel_requested(5)], "CancelRequested cannot follow pending"),
+        ([CREATED, STARTED, job_held(20)], "JobHeld cannot follow processing"),
+        ([CREATED, job_held(20, attempt=0)], "JobHeld without an attempt in doubt"),
+        (
+            [CREATED, STARTED, attempt_failed(20, reason="error"), job_held(20)],
+            "JobHeld without an attempt in doubt",
+        ),
+        (
+            [CREATED, STARTED, attempt_failed(20, retry_at=at(25)), job_held(22)],
+            "JobHeld without an attempt in doubt",
+        ),
+        ([CREATED, job_failed(20, attempt=0)], "JobFailed (max_attempts) without a last attempt"),
+        (
+            [CREATED, STARTED, attempt_failed(20, retry_at=at(25)), job_failed(22)],
+            "JobFailed (max_attempts) without a last attempt",
+        ),
+        (
+            [*CANCELLING, attempt_failed(20, retry_at=at(25))],
+            "to be tried again, although its cancellation was requested",
+        ),
+        ([job_created(expires_at="soon")], "JobCreated: expires_at is no timestamp: 'soon'"),
+        ([job_created(facts=[1])], "JobCreated: Expected `object`, got `array` - at `$.facts`"),
+        (
+            [CREATED, STARTED, attempt_failed(20, accepted=["ada"], retry_at=at(25))],
+            "AttemptFailed: Expected `int`, got `str` - at `$.accepted[0]`",
+        ),
         (
             [CREATED, STARTED, attempt_failed(20, reason="bad luck"), job_failed(20)],
             "AttemptFailed: Invalid enum value 'bad luck' - at `$.reason`",
@@ -136,6 +190,45 @@ def test_an_unknown_version_is_a_note_and_ends_what_can_be_said_of_the_job() -> 
     events = record(CREATED, newer, job_completed(20), STARTED)
     findings = [finding for event in events for finding in stories.check(event)]
     assert [finding.is_note for finding in findings] == [True]
+
+
+def kind_events(*new: NewEvent) -> list[Event]:
+    return record(*new, stream="kind-email")
+
+
+def test_what_is_decided_about_a_kind_is_sound_in_any_order() -> None:
+    decisions = [
+        kind_paused(1, cause="config", reason="x"), kind_paused(2), kind_resumed(3),
+        kind_resumed(4), kind_limited(5), kind_limited(6, concurrency=3, rate=(5, 60)),
+    ]  # fmt: skip
+    assert found(kind_events(*decisions)) == []
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (kind_paused(1, cause="weather"), "KindPaused: Invalid enum value 'weather'"),
+        (NewEvent("KindPaused", at(1), {}), "KindPaused: Object missing required field `cause`"),
+        (
+            NewEvent("KindLimited", at(1), {"concurrency": "many", "rate": None}),
+            "KindLimited: Expected `int | null`, got `str`",
+        ),
+        (NewEvent("KindLimited", at(1), {"concurrency": 1}), "missing required field `rate`"),
+        (kind_limited(1, rate=("five", 60)), "KindLimited: Expected `int`, got `str`"),
+        (job_created(), "JobCreated does not belong in stream kind-email"),
+        (log_event("LogSealed", epoch=0), "LogSealed does not belong in stream kind-email"),
+    ],
+)
+def test_what_cannot_have_been_decided_is_found_once(new: NewEvent, expected: str) -> None:
+    [finding] = found(kind_events(new, kind_resumed(2)))
+    assert expected in finding
+
+
+@pytest.mark.parametrize("new", [kind_paused(1), kind_resumed(1), kind_limited(1)])
+def test_a_decision_about_a_kind_belongs_in_no_other_stream(new: NewEvent) -> None:
+    assert found(record(new)) == [f"{new.type} does not belong in stream {JOB_ID}"]
+    [finding] = found(record(new, stream="log"))
+    assert finding == f"{new.type} does not belong in stream log"
 
 
 WRITERS = [

@@ -41,6 +41,23 @@ def test_a_job_is_enqueued_shown_listed_and_told(idle: tuple[Server, Path]) -> N
     assert printed("tail", "-n", 1, "--data", data) == [created]
 
 
+def test_words_find_jobs_over_http_and_in_the_files(idle: tuple[Server, Path]) -> None:
+    server, data = idle
+    job = enqueue(data, "--cc", "grace@example.com")
+    for where in (("--url", server.url), ("--data", data)):
+        assert printed("list", "--search", "grace@exam", *where) == [job]
+        assert printed("list", "--search", "nobody", *where) == []
+        assert printed("list", "--held", *where) == []
+
+
+def test_an_expiry_is_passed_on(idle: tuple[Server, Path]) -> None:
+    _, data = idle
+    job = enqueue(data, "--expires-at", "2999-01-01T00:00:00+01:00")
+    assert job["expires_at"] == "2998-12-31T23:00:00.000000Z"
+    said = refused(2, "enqueue", "email", *TO, "--expires-at", "soon", "--data", data)
+    assert "--expires-at soon" in said
+
+
 def test_the_url_alone_is_enough(idle: tuple[Server, Path]) -> None:
     server, data = idle
     job = enqueue(data)

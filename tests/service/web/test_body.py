@@ -172,7 +172,10 @@ async def test_400_with_the_byte_where_it_goes_wrong(content: bytes, detail: str
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({}, "#/to"),
+        ({}, "#/subject"),
+        ({"subject": "Hello"}, "#/to"),
+        ({**EMAIL, "to": ["ada@example.com", "nobody"]}, "#/to/1"),
+        ({**EMAIL, "headers": {"Bcc": "eve@example.com"}}, "#/headers/Bcc"),
         ({**EMAIL, "to": 5}, "#/to"),
         ({**EMAIL, "to": None}, "#/to"),
         ({**EMAIL, "to": "not an address"}, "#/to"),

@@ -13,6 +13,8 @@ from service.commands import Ending
 from tests.support.service import ACTOR, RunningService, running_service
 
 FATAL = Ending("error", "E", "no", permanent=True)
+DOUBT = Ending("unknown", "Dropped", "no answer", then="hold")
+WHY = {"reason": "ordered twice"}
 BOTH = pytest.mark.parametrize("command", ["cancel", "retry"])
 
 
@@ -44,13 +46,46 @@ async def test_cancel_twice_is_once() -> None:
         assert len(await service.log.read_stream(job_id)) == 2
 
 
-async def test_cancel_is_409_while_it_runs_and_once_it_has_ended() -> None:
+async def test_cancel_of_a_running_job_is_202_and_asks_its_attempt_to_stop() -> None:
     async with running_service() as service:
-        running, done, failed = [await service.post() for _ in range(3)]
-        await service.start(running)
+        job_id = await service.post()
+        await service.start(job_id)
+        first, second = [await say(service, job_id, "cancel", json=why) for why in ({}, WHY)]
+        assert (first.status_code, first.json()["status"]) == (202, "processing")
+        assert first.json()["cancel_requested_at"] == "2026-11-23T12:00:00.000000Z"
+        assert first.headers["etag"] == '"3"'
+        assert (second.status_code, second.content) == (202, first.content), "twice is once"
+        [*_, event] = await service.log.read_stream(job_id)
+        assert (event.type, event.rev, event.meta["actor"]) == ("CancelRequested", 3, ACTOR)
+
+
+async def test_a_job_that_obeyed_is_cancelled_and_to_cancel_it_again_is_200() -> None:
+    async with running_service() as service:
+        job_id = await service.post()
+        job = await service.start(job_id)
+        await say(service, job_id, "cancel")
+        assert job.lease is not None
+        obeyed = Ending("cancelled", "Cancelled")
+        await service.jobs.fail(job, token=job.lease.token, ending=obeyed, duration_s=1, meta={})
+        answer = await say(service, job_id, "cancel")
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+
+
+async def test_cancel_of_a_running_job_that_has_moved_on_is_412() -> None:
+    async with running_service() as service:
+        job_id = await service.post()
+        await service.start(job_id)
+        for etag, status in (('"1"', 412), ('"2"', 202), ('"2"', 412)):
+            answer = await say(service, job_id, "cancel", headers={"If-Match": etag})
+            assert answer.status_code == status
+
+
+async def test_cancel_is_409_once_it_has_ended() -> None:
+    async with running_service() as service:
+        done, failed = [await service.post() for _ in range(2)]
         await service.complete(done)
         await service.fail(failed, FATAL)
-        for job_id in (running, done, failed):
+        for job_id in (done, failed):
             answer = await say(service, job_id, "cancel")
             assert answer.status_code == 409
             assert answer.json()["type"] == "/problems/not-allowed"
@@ -71,6 +106,19 @@ async def test_retry_lets_a_waiting_job_run_now() -> None:
         job_id = await service.post(delay=3600)
         answer = await say(service, job_id, "retry")
         assert answer.json()["next_attempt_at"] == "2026-11-23T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize(("command", "status"), [("retry", "pending"), ("cancel", "cancelled")])
+async def test_a_held_job_waits_for_one_of_the_two(command: str, status: str) -> None:
+    async with running_service() as service:
+        job_id = await service.post()
+        await service.fail(job_id, DOUBT)
+        held = (await service.http.get(f"/jobs/{job_id}")).json()
+        assert (held["status"], held["next_attempt_at"]) == ("pending", None)
+        assert held["held_at"] == "2026-11-23T12:00:00.000000Z"
+        answer = await say(service, job_id, command)
+        assert (answer.status_code, answer.json()["status"]) == (200, status)
+        assert answer.json()["held_at"] is None
 
 
 async def test_retry_is_409_for_a_job_that_is_due_runs_or_is_done() -> None:

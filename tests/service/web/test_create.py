@@ -3,6 +3,7 @@
 Options are tested at both sides of each bound; bodies as such are `test_body`'s matter.
 """
 
+import dataclasses
 import re
 from typing import Any
 
@@ -64,13 +65,17 @@ async def test_the_body_is_the_job_with_exactly_the_documented_members_in_order(
             "priority": 0,
             "created_at": now,
             "run_at": now,
+            "expires_at": None,
             "started_at": None,
             "finished_at": None,
             "next_attempt_at": now,
+            "held_at": None,
+            "cancel_requested_at": None,
             "waited_s": 0,
             "ran_s": 0,
             "payload": EMAIL,
             "result": None,
+            "failed_because": None,
             "last_error": None,
             "attempt_log": [],
             "rev": 1,
@@ -96,7 +101,9 @@ async def test_the_payload_is_kept_as_its_type_writes_it_again() -> None:
     async with running_service() as service:
         sent = {"subject": "Hello", "to": "ada@example.com"}
         answer = await service.http.post("/jobs/email", json=sent)
-        assert answer.json()["payload"] == {**sent, "body": ""}
+        payload = answer.json()["payload"]
+        assert list(payload)[:2] == ["to", "subject"]
+        assert payload.items() >= sent.items()
 
 
 async def test_an_unknown_kind_is_404_and_names_the_known_ones() -> None:
@@ -271,9 +278,9 @@ async def test_every_unfit_parameter_is_named_up_to_a_limit() -> None:
     async with running_service() as service:
         pointers = [pointer for pointer, _ in await refusal(service, "a=1&b&=3&b=2")]
         assert pointers == ["?a", "?b", "?"]
-        many = "&".join(f"p{number}=1" for number in range(5_000))
+        many = "&".join(f"p{number}=1" for number in range(1_000))
         assert len(await refusal(service, many)) == 20
-        assert len((await refusal(service, "n" * 9_000))[0][0]) == 101
+        assert len((await refusal(service, "n" * 8_000))[0][0]) == 101
 
 
 async def test_closed_intake_is_503_with_retry_after_before_anything_is_read() -> None:
@@ -302,3 +309,27 @@ async def test_a_payload_that_fits_no_event_is_413() -> None:
         assert answer.json()["type"] == "/problems/too-large"
         assert await service.log.head() == head
         assert (await service.http.post("/jobs/blob", json="x" * 64_000)).status_code == 202
+
+
+@dataclasses.dataclass
+class Plain:
+    n: int
+
+
+class Lax(msgspec.Struct):
+    n: int
+
+
+@pytest.mark.parametrize("payload", [Plain, Lax])
+@pytest.mark.parametrize("path", ["/jobs/own", "/jobs/own/batch"])
+async def test_a_member_that_the_type_would_pass_over_is_refused(payload: Any, path: str) -> None:
+    async def own(_: Any, __: Attempt) -> None:
+        """Never run here."""
+
+    own.__annotations__["_"] = payload
+    async with running_service(processor("own")(own)) as service:
+        items: Any = [{"n": 1, "bogus": 5}] if path.endswith("batch") else {"n": 1, "bogus": 5}
+        answer = await service.http.post(path, json=items)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] in ("#/bogus", "#/0/bogus")
+        assert "unknown field `bogus`" in answer.json()["errors"][0]["detail"]

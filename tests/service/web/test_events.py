@@ -52,7 +52,7 @@ async def test_ndjson_has_the_lines_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/html", "application/json;q=0", "text/*", "image/png, x/y"]
+    "accept", ["text/html", "application/json;q=0", "video/*", "image/png, x/y"]
 )
 async def test_406_for_another_representation(accept: str) -> None:
     async with running_service() as service:
@@ -60,7 +60,10 @@ async def test_406_for_another_representation(accept: str) -> None:
         answer = await service.http.get(f"/jobs/{job_id}/events", headers={"Accept": accept})
         assert answer.status_code == 406
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["detail"] == "there are application/json, application/x-ndjson"
+        assert answer.json()["detail"] == (
+            "there are application/json, application/x-ndjson,"
+            " application/cloudevents-batch+json, text/event-stream"
+        )
 
 
 async def test_head_has_no_body() -> None:

@@ -122,7 +122,7 @@ async def test_400_for_a_condition_that_cannot_be_read(tag: str) -> None:
         "log",  # the log's own stream is no job
         "x" * 64,
         "x" * 65,
-        "x" * 60_000,
+        "x" * 8_000,
         "%00",
         "a%0Ab",
         "..%5C..",
@@ -165,4 +165,6 @@ async def test_a_query_is_refused() -> None:
     async with running_service() as service:
         answer = await service.http.get(f"/jobs/{await service.post()}?verbose=1")
         assert answer.status_code == 422
-        assert answer.json()["errors"] == [{"pointer": "?verbose", "detail": "no such parameter"}]
+        [error] = answer.json()["errors"]
+        assert error["pointer"] == "?verbose"
+        assert error["detail"].startswith("no such parameter")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from service.commands import Ending
 from service.processors import Attempt, processor
 from tests.support.service import EMAIL, RunningService, running_service
 
@@ -129,9 +130,70 @@ async def test_by_time_of_creation_without_the_instant_itself() -> None:
         assert await listed(service, both) == [ids[1]]
 
 
+async def test_by_words_that_all_occur() -> None:
+    async with running_service() as service:
+        ids = [
+            (await service.http.post("/jobs/email", json=EMAIL | {"to": to})).json()["id"]
+            for to in ("ada@example.com", "bob@example.com", "ada@example.org")
+        ]
+        assert await listed(service, "q=ada") == [ids[2], ids[0]]
+        assert await listed(service, "q=example.com") == [ids[1], ids[0]]
+        assert await listed(service, "q=hello+ADA%40exam") == [ids[2], ids[0]]
+        assert await listed(service, f"q={ids[1]}") == [ids[1]]
+        assert await listed(service, "q=carol") == []
+        assert await listed(service, "q=") == ids[::-1]
+        assert await listed(service, "q=ada&status=completed") == []
+        assert list(chain(*await walked(service, "q=ada&limit=1"))) == [ids[2], ids[0]]
+
+
+async def test_a_job_is_found_at_once() -> None:
+    async with running_service() as service:
+        for n in range(5):
+            await service.http.post("/jobs/email", json=EMAIL | {"subject": f"number{n}"})
+            assert len(await listed(service, f"q=number{n}")) == 1
+
+
+@pytest.mark.parametrize("q", ['"', "*", "a*", "NEAR(a b)", "a OR", "-a", "^a", "%00", "%FF", "☃"])
+async def test_whatever_is_searched_for_is_an_answer(q: str) -> None:
+    async with running_service() as service:
+        await service.post()
+        await listed(service, f"q={q}&count=true")
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        ("count=true", 4),
+        ("count=true&limit=1", 4),
+        ("count=1&status=completed", 1),
+        ("count=true&q=hello&status=pending", 3),
+        ("count=true&kind=none", 0),
+        ("count=false", None),
+        ("", None),
+    ],
+)
+async def test_the_total_is_of_all_pages_and_told_who_asks(query: str, total: int | None) -> None:
+    async with running_service() as service:
+        ids = [await service.post() for _ in range(4)]
+        await service.complete(ids[1])
+        answer = await service.http.get(f"/jobs?{query}")
+        assert answer.json().get("total") == total
+        if "next" in answer.links:
+            following = await service.http.get(answer.links["next"]["url"])
+            assert following.json().get("total") == total
+
+
+@pytest.mark.parametrize(("length", "status"), [(200, 200), (201, 422)])
+async def test_a_search_has_a_length(length: int, status: int) -> None:
+    async with running_service() as service:
+        assert (await service.http.get(f"/jobs?q={'x' * length}")).status_code == status
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
+        ("count=yes", "?count"),
+        ("count=", "?count"),
         ("limit=0", "?limit"),
         ("limit=201", "?limit"),
         ("limit=-1", "?limit"),
@@ -180,6 +242,7 @@ async def test_a_wrong_status_is_told_the_right_ones() -> None:
         cursor("7")[:-1] + "B",  # another spelling of the same bytes
         cursor(str(2**63)),
         cursor("9" * 24),
+        "MTA0M",  # no base64 is that long
         "A" * 5000,
     ],
 )
@@ -204,3 +267,20 @@ async def test_head_has_the_link_and_no_body() -> None:
         answer = await service.http.head("/jobs?limit=1")
         assert (answer.status_code, answer.content) == (200, b"")
         assert 'rel="next"' in answer.headers["link"]
+
+
+async def test_those_that_wait_for_a_person_are_found_and_retried_together() -> None:
+    doubt = Ending("unknown", "Unsure", "who knows", then="hold")
+    async with running_service() as service:
+        held, other = [await service.post() for _ in range(2)]
+        await service.fail(held, doubt)
+        page = (await service.http.get("/jobs?held=true&count=true")).json()
+        assert ([job["id"] for job in page["jobs"]], page["total"]) == ([held], 1)
+        assert len((await service.http.get("/jobs?held=false")).json()["jobs"]) == 2
+        assert (await service.http.get("/jobs?held=maybe")).status_code == 422
+        asked = {"action": "retry", "filter": {"held": True}}
+        assert (await service.http.post("/actions", json=asked)).json()["changed"] == 1
+        wrong = {"action": "retry", "filter": {"held": False}}
+        assert (await service.http.post("/actions", json=wrong)).status_code == 422
+        assert (await service.http.get("/jobs?held=true")).json()["jobs"] == []
+        assert (await service.http.get(f"/jobs/{other}")).json()["rev"] == 1

@@ -1,17 +1,20 @@
 """Strict JSON: what is refused and at which byte, and that everything else is read as it stands.
 
 The property test compares with the standard library, which reads what we do when it is told to
-refuse duplicates: so whatever one of the two refuses, the other must too.
+refuse duplicates: so whatever one of the two refuses, the other must too. Another holds the quick
+look, which most texts pass, against the scan of every token.
 """
 
 import json
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from service.web import strictjson
 from service.web.strictjson import DEPTH_MAX, INTEGER_MAX, NotStrictJsonError, parse
 
 
@@ -235,6 +238,79 @@ VALUES = st.recursive(
 @given(VALUES, st.booleans())
 def test_what_is_written_is_read(value: Any, ascii_only: bool) -> None:
     assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+MEMBERS = st.sampled_from(
+    r"""a b \u0061 \" \u0022 \\ \/ / \\u0061 é \u00e9 \n \u0000 \\u0000
+    {[ ]}""".split()  # noqa: SIM905  one at a glance
+)
+NUMERALS = st.sampled_from(
+    """0 -1 1.5 1e308 1e999 12E400 999999999999999 1000000000000000 9007199254740992
+    -9007199254740993 0.1234567890123456 18446744073709551616
+    1e0000000000000000001""".split()  # noqa: SIM905  one at a glance
+)
+STRINGS = st.lists(MEMBERS | st.sampled_from([r"\ud83d\ude00", r"\udc00", "😀"]), max_size=4)
+LITERALS = NUMERALS | STRINGS.map(lambda pieces: f'"{"".join(pieces)}"') | st.just("null")
+RAW_TEXTS = st.recursive(
+    LITERALS,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda items: f"[{','.join(items)}]")
+        | st.lists(st.tuples(MEMBERS, inner), max_size=4).map(
+            lambda pairs: "{" + ", ".join(f'"{name}" : {each}' for name, each in pairs) + "}"
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def is_fine(raw: bytes) -> bool:
+    """Whether the scan of every token finds nothing."""
+    try:
+        strictjson._inspect(raw)
+    except NotStrictJsonError:
+        return False
+    return True
+
+
+def is_surely_fine(raw: bytes) -> bool:
+    """Whether the quick look, at what can be decoded, finds nothing."""
+    return strictjson._surely_fine(raw, msgspec.json.decode(raw))
+
+
+@given(RAW_TEXTS.map(str.encode))
+@example(b'{"a":1,"a":1}')
+@example(b'{"a":1,"\\u0061":1}')
+@example(b'{"/":1,"\\/":1}')
+@example(b'{"a":1,"a":"\\u0022\\u0022"}')
+@example(b'[{"a":"","a":""},"\\u0022\\u0022\\u0022\\u0022"]')
+@example(b'{"a":{"b":[{"c":1,"c":2}]}}')
+@example(b'["\\u0000"]')
+@example(b"[-9007199254740993]")
+@example(b"[9999999999999999]")
+@example(b"[" * 65 + b"]" * 65)
+@example(b'{"a":' * 65 + b"0" + b"}" * 65)
+@example(b'[{"a":' * 33 + b"0" + b"}]" * 33)
+@settings(max_examples=500)
+def test_what_passes_the_quick_look_has_nothing_that_the_scan_would_find(raw: bytes) -> None:
+    try:
+        sure = is_surely_fine(raw)
+    except msgspec.DecodeError:
+        return
+    assert is_fine(raw) or not sure
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"to": "ada@example.com", "subject": "Hello", "body": "How are you?"}',
+        b'{"to":["a@example.com"],"body":"A \\"word\\",\\n\\tand {another}","n":[1,2.5e3,null]}',
+        '{"body": "Grüße ☕, \\u00fc, C:\\\\users", "html": "<p>\\/</p>"}'.encode(),
+        b'{"n": 999999999999999}',
+        b"[" * DEPTH_MAX + b"]" * DEPTH_MAX,
+    ],
+)
+def test_most_texts_pass_the_quick_look(raw: bytes) -> None:
+    assert is_surely_fine(raw)
 
 
 @given(st.binary(max_size=40))

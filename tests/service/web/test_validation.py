@@ -60,3 +60,26 @@ def test_where_it_points_and_what_it_says(
         msgspec.convert(value, type_)
     found = invalid_body(error.value)
     assert (found.pointer, found.detail) == (pointer, detail)
+
+
+@pytest.mark.parametrize(
+    ("name", "pointer"),
+    [
+        ("x - at `$.y", "#/x%20-%20at%20%60%24.y"),
+        (" - at `$.x`" * 3, "#/" + "%20-%20at%20%60%24.x%60" * 3),
+    ],
+)
+def test_a_members_name_is_not_read_as_a_path(name, pointer):
+    with pytest.raises(msgspec.ValidationError) as refused:
+        msgspec.convert({name: 1}, Order)
+    assert invalid_body(refused.value).pointer == pointer
+
+
+def test_a_long_name_is_said_back_in_part_and_read_once():
+    """Read once for each path that it seems to hold, a megabyte of them took minutes."""
+    with pytest.raises(msgspec.ValidationError) as refused:
+        msgspec.convert([{" - at `$.x`" * 90_000: 1}], list[Order])
+    invalid = invalid_body(refused.value)
+    assert len(invalid.detail) < 200
+    assert len(invalid.pointer) < 400
+    assert invalid.pointer.startswith("#/0/")

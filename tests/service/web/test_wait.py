@@ -164,3 +164,17 @@ async def test_many_wait_for_one_job() -> None:
         await service.complete(job_id)
         answers = await asyncio.gather(*requests)
         assert {answer.headers["etag"] for answer in answers} == {'"3"'}
+
+
+async def test_nobody_waits_for_a_job_that_waits_for_a_person() -> None:
+    doubt = Ending("unknown", "Unsure", "who knows", then="hold")
+    async with running_service() as service:
+        posting = asyncio.create_task(held(post(service, "wait=30")))
+        await asyncio.sleep(2)
+        job_id = await newest(service)
+        await service.fail(job_id, doubt)
+        answer, took = await posting
+        assert (answer.status_code, took) == (202, 2)
+        assert answer.json()["held_at"] is not None
+        again, took = await held(get(service, job_id, "wait=30"))
+        assert (again.status_code, took) == (200, 0)

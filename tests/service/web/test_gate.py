@@ -1,4 +1,5 @@
-"""What holds for every route: a request id on every answer, and no answer for another host.
+"""What holds for every route: a request id on every answer, no answer for another host, no order
+taken from another site's page.
 
 Problems as such are `test_problems`'s matter.
 """
@@ -118,6 +119,49 @@ async def test_421_for_everything_that_only_looks_like_it(host: str) -> None:
         assert answer.status_code == 421
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        (8191, 0, 404), (8192, 0, 404), (8193, 0, 414), (8191, 1, 404), (8192, 1, 414),
+        (6, 8185, 404), (6, 8186, 404), (6, 8187, 414), (60_000, 0, 414), (6, 60_000, 414),
+    ],
+)  # fmt: skip
+async def test_414_for_more_than_8_kib_of_path_and_query(
+    path: int, query: int, status: int
+) -> None:
+    async with running_service() as service:
+        answer = await service.http.get("/" + "p" * (path - 1) + "?" + "q" * query)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("fields", "status"), [(99, 200), (100, 200), (101, 431)])
+async def test_431_for_more_than_a_hundred_fields(fields: int, status: int) -> None:
+    async with running_service() as service:
+        host = [(b"Host", b"localhost")]
+        headers = host + [(b"X", b"y")] * (fields - 1)
+        request = service.http.build_request("GET", "/livez", headers=headers)
+        for name in set(request.headers) - {"host", "x"}:
+            del request.headers[name]
+        answer = await service.http.send(request)
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(16_383, 200), (16_384, 200), (16_385, 431)])
+async def test_431_for_more_than_16_kib_of_header(size: int, status: int) -> None:
+    async with running_service() as service:
+        bare = [(b"host", b"localhost"), (b"x", b"")]
+        filled = size - sum(len(name) + len(value) + 4 for name, value in bare)
+        request = service.http.build_request("GET", "/livez", headers={"X": "y" * filled})
+        for name in set(request.headers) - {"host", "x"}:
+            del request.headers[name]
+        request.headers["host"] = "localhost"
+        answer = await service.http.send(request)
+        assert answer.status_code == status
+        if status == 431:
+            assert answer.json()["type"] == "/problems/header-too-large"
+
+
 async def test_421_for_two_hosts_or_none() -> None:
     async with running_service() as service:
         twice = [(b"Host", b"localhost"), (b"Host", b"localhost")]
@@ -132,3 +176,57 @@ async def test_another_host_leaves_no_trace() -> None:
         head = await service.log.head()
         await service.http.post("/jobs/email", json=EMAIL, headers={"Host": "evil.example"})
         assert await service.log.head() == head
+
+
+ORDERS = [
+    ("POST", "/jobs/email"),
+    ("POST", "/kinds/email/pause"),
+    ("POST", "/jobs/x/cancel"),
+    ("PUT", "/kinds/email/limits"),
+    ("DELETE", "/nowhere"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ORDERS)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},  # another port of this machine
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:8080"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:8081"},
+        {"Origin": "null"},
+    ],
+)
+async def test_403_for_an_order_of_another_sites_page(
+    method: str, path: str, said: dict[str, str]
+) -> None:
+    async with running_service() as service:
+        head = await service.log.head()
+        answer = await service.http.request(method, path, headers=said)
+        assert answer.status_code == 403
+        assert answer.json()["type"] == "/problems/cross-site"
+        assert await service.log.head() == head
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8080"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://localhost:8080"},
+        {"Origin": "https://localhost:8080"},  # a proxy in front speaks TLS
+    ],
+)
+async def test_orders_of_programs_and_of_its_own_pages_are_taken(said: dict[str, str]) -> None:
+    async with running_service() as service:
+        answer = await service.http.post("/kinds/email/pause", headers=said)
+        assert answer.status_code == 200
+
+
+async def test_whoever_only_looks_is_not_asked_where_he_comes_from() -> None:
+    async with running_service() as service:
+        said = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+        assert (await service.http.get("/kinds", headers=said)).status_code == 200
