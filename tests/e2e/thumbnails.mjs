@@ -4,7 +4,16 @@ import { work } from "./worker.mjs";
 
 async function thumbnail(payload, attempt) {
   console.log(JSON.stringify({ attempt: attempt.number, job: attempt.jobId, token: attempt.token }));
-  attempt.signal.addEventListener("abort", () => console.log(`stopped: ${attempt.signal.reason}`));
+  const stopped = () => console.log(`stopped: ${attempt.signal.reason}`);
+  attempt.signal.addEventListener("abort", stopped);
+  try {
+    return await thumbnailOf(payload, attempt);
+  } finally {
+    attempt.signal.removeEventListener("abort", stopped); // no more is there anything to stop
+  }
+}
+
+async function thumbnailOf(payload, attempt) {
   if (payload.hangs >= attempt.number) await new Promise((done) => setTimeout(done, 3_600_000));
   if (payload.fails >= attempt.number) {
     throw Object.assign(new RangeError(`attempt ${attempt.number}`), payload.error);

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
 
+from service import outcome
 from service.settings import Settings
 from service.testing.loop import Deadlock, Livelock
 from service.web import app
@@ -199,16 +200,19 @@ class _NoContract:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without warnings of what goes wrong on purpose, and without the collector: what it would end,
-    and when, is not in the seed.
+    """Without warnings of what goes wrong on purpose; without the collector: what it would end, and
+    when, is not in the seed; and without the frames of tracebacks: neither is where joblog lies.
     """
     contract, collecting = app.ContractResource, gc.isenabled()
+    frames = outcome._frames_of_the_processor
     app.ContractResource = _NoContract
+    outcome._frames_of_the_processor = lambda _: None
     gc.disable()
     try:
         with _silence():
             yield
     finally:
         app.ContractResource = contract
+        outcome._frames_of_the_processor = frames
         if collecting:
             gc.enable()
