@@ -5,6 +5,7 @@ here; what a command prints is what the test looks at.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import cli
+from service.cli import serve as serve_module
+from service.settings import Settings
 
 
 def joblog(
@@ -47,6 +50,19 @@ def refused(code: int, *args: object, **more: Any) -> str:
     said = result.stderr.splitlines()
     assert said[-1].startswith("Error: "), said
     return said[-1]
+
+
+def served(monkeypatch: pytest.MonkeyPatch, *args: object, **more: Any) -> Settings:
+    """The settings that `joblog serve` makes of these options. Nothing is served."""
+    kept: list[Settings] = []
+
+    async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
+        kept.append(settings)
+        return True
+
+    monkeypatch.setattr(serve_module, "serve", serve)
+    assert joblog("serve", *args, **more).exit_code == 0
+    return kept[0]
 
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 140) -> None:

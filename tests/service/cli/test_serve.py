@@ -6,7 +6,6 @@ are in `tests/e2e`.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from service.server import CannotListenError
 from service.settings import CannotServeError, EmailSettings, Settings
 from service.version import VERSION
 from tests.service.cli.logs import write_log
-from tests.service.cli.runner import joblog, refused
+from tests.service.cli.runner import joblog, refused, served
 from tests.support.build import job_completed, record
 
 URL = "http://127.0.0.1:8080"
@@ -27,19 +26,6 @@ URL = "http://127.0.0.1:8080"
 @pytest.fixture(autouse=True)
 def _no_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(working, "log_to_stderr", lambda _: None)
-
-
-def served(monkeypatch: pytest.MonkeyPatch, *args: object, **more: Any) -> Settings:
-    """The settings that these options make."""
-    kept: list[Settings] = []
-
-    async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
-        kept.append(settings)
-        return True
-
-    monkeypatch.setattr(serve_module, "serve", serve)
-    assert joblog("serve", *args, **more).exit_code == 0
-    return kept[0]
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:

@@ -3,17 +3,14 @@
 The service itself is replaced by one that keeps its settings, as in `test_serve`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from service.catalogue import catalogue
-from service.cli import serve as serve_module
 from service.cli import working
 from service.settings import CannotServeError, Settings, WebhookSettings
-from tests.service.cli.runner import joblog, refused
+from tests.service.cli.runner import refused, served
 
 SECRET = "whsec_" + "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0"
 OTHER = "whsec_" + "b3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3Ro"
@@ -24,22 +21,9 @@ def _no_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(working, "log_to_stderr", lambda _: None)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *args: object, **more: Any) -> WebhookSettings:
-    """The settings that these options make."""
-    kept: list[Settings] = []
-
-    async def serve(settings: Settings, *, started: Callable[[str], None]) -> bool:
-        kept.append(settings)
-        return True
-
-    monkeypatch.setattr(serve_module, "serve", serve)
-    assert joblog("serve", *args, **more).exit_code == 0
-    return kept[0].webhook
-
-
 def test_networks_and_time_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     args = ("--webhook-allow", "10.0.0.0/8", "--webhook-allow", "::1", "--webhook-timeout", 7)
-    found = told(monkeypatch, *args)
+    found = served(monkeypatch, *args).webhook
     assert found == WebhookSettings(allow=("10.0.0.0/8", "::1"), timeout_s=7)
 
 
@@ -48,12 +32,12 @@ def test_secrets_are_read_from_a_file_one_a_line(
 ) -> None:
     file = tmp_path / "secrets"
     file.write_text(f"{SECRET}\n\n{OTHER}\r\n")
-    assert told(monkeypatch, "--webhook-secret-file", file).secrets == (SECRET, OTHER)
+    assert served(monkeypatch, "--webhook-secret-file", file).webhook.secrets == (SECRET, OTHER)
 
 
 def test_or_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"JOBLOG_WEBHOOK_SECRETS": f"{SECRET} {OTHER}"}
-    assert told(monkeypatch, env=env).secrets == (SECRET, OTHER)
+    assert served(monkeypatch, env=env).webhook.secrets == (SECRET, OTHER)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
