@@ -2,12 +2,13 @@
 there is trouble in it. What it finds is shown in `test_planted`.
 """
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.simulation.world import bury, live
+from tests.simulation.world import World, bury, live
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (3, 5)
@@ -39,6 +40,12 @@ def test_the_same_seed_writes_the_same_log_to_the_byte_in_any_process_and_place(
     found = digests_in_a_process(ROOT, "1", tmp_path)
     assert found == digests_in_a_process(elsewhere, "2", tmp_path)
     assert len(set(found)) == len(SEEDS)
+
+
+def test_of_a_buried_world_nothing_is_left() -> None:
+    """What is left would die within another test, and be taken for a mistake of that one."""
+    digests()
+    assert [each for each in gc.get_objects() if isinstance(each, World)] == []
 
 
 if __name__ == "__main__":

@@ -171,8 +171,10 @@ def bury() -> None:
     try:
         with _silence(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            asyncio.set_event_loop(None)  # else what they begin now makes itself one, which stays
             _morgue.clear()
-            gc.collect()
+            while gc.collect():  # a `finally` block that awaits keeps its own alive until the next
+                pass
     finally:
         sys.unraisablehook = hook
 
